@@ -1,0 +1,17 @@
+// A failure inside the library: thrown anywhere, turned into a status in c_api.cpp and nowhere else.
+#pragma once
+#include "spatialnorm/spatialnorm.h"
+
+namespace sn {
+
+struct Error {
+    sn_status status;
+    char message[480];
+};
+
+#if defined(__GNUC__)
+__attribute__((format(printf, 2, 3)))
+#endif
+[[noreturn]] void fail(sn_status status, const char *format, ...);
+
+} // namespace sn
