@@ -1,7 +1,6 @@
 // Tables for T^-b, made without the mathematics library, so that they have the same bits on every machine:
 // plain additions and multiplications of pairs of doubles (about 32 digits), rounded at the end.
 #include "power.h"
-#include <mutex>
 
 namespace sn {
 namespace cpu {
@@ -231,34 +230,23 @@ template <class T> void make(double exponent, double floor, PowerTable<T> &t) {
     t.bound_bits = bits_of_power_of_two<T>(first + count);
 }
 
-// The most recent tables: a handful of exponents is in use at a time.
-template <class T> struct Recent {
-    static constexpr int size = 16;
-    std::mutex mutex;
-    struct {
-        double b, floor;
-        std::shared_ptr<const PowerTable<T>> table;
-    } entries[size];
-    int next = 0;
-};
-
 } // namespace
 
 template <class T> std::shared_ptr<const PowerTable<T>> power_table(double b, double floor) {
-    // Never destroyed: plans may be made while the process ends.
-    static Recent<T> &recent = *new Recent<T>;
-    {
-        std::lock_guard<std::mutex> lock(recent.mutex);
-        for (auto &entry : recent.entries)
-            if (entry.table && entry.b == b && entry.floor == floor) return entry.table;
-    }
+    // The thread's most recent tables: few exponents are in use at a time, and a table takes some 50 us. One
+    // memory per thread needs no lock, which fork() could leave locked.
+    struct Entry {
+        double b, floor;
+        std::shared_ptr<const PowerTable<T>> table;
+    };
+    static thread_local Entry recent[8];
+    static thread_local unsigned next = 0;
+    for (Entry &entry : recent)
+        if (entry.table && entry.b == b && entry.floor == floor) return entry.table;
     auto table = std::make_shared<PowerTable<T>>();
     make(b, floor, *table);
-    std::lock_guard<std::mutex> lock(recent.mutex);
-    auto &entry = recent.entries[recent.next++ % Recent<T>::size];
-    entry.b = b;
-    entry.floor = floor;
-    return entry.table = table;
+    recent[next++ % 8] = {b, floor, table};
+    return table;
 }
 
 template std::shared_ptr<const PowerTable<float>> power_table<float>(double, double);

@@ -15,10 +15,10 @@ void describe(int, sn_device_info &info) {
     info.available = 0;
 }
 
-std::unique_ptr<sn_plan> make_plan(int, const Problem &) { fail(SN_UNSUPPORTED, "device \"metal\" is %s", reason); }
+std::unique_ptr<sn_plan> refuse(int, const Problem &) { fail(SN_UNSUPPORTED, "device \"metal\" is %s", reason); }
 
 } // namespace
 
-const Backend metal_backend = {"metal", SN_DEVICE_METAL, count, describe, make_plan};
+const Backend metal_backend = {"metal", SN_DEVICE_METAL, count, describe, refuse};
 
 } // namespace sn

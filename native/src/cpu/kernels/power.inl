@@ -1,0 +1,151 @@
+// T^-b and ln T (docs/math.md, "The power").
+
+// c[0] + c[1] s + ... + c[N-1] s^(N-1) by halves; powers[k] = s^(2^k).
+template <class V, int N> SN_INLINE typename V::v polynomial(const typename V::T *c, const typename V::v *powers) {
+    if constexpr (N == 1) return V::all(c[0]);
+    else {
+        constexpr int half = N > 8 ? 8 : N > 4 ? 4 : N > 2 ? 2 : 1, level = N > 8 ? 3 : N > 4 ? 2 : N > 2 ? 1 : 0;
+        return V::fma(polynomial<V, N - half>(c + half, powers), powers[level], polynomial<V, half>(c, powers));
+    }
+}
+template <class V, int N> SN_INLINE typename V::v polynomial(const typename V::T *c, typename V::v s) {
+    typename V::v powers[4];
+    powers[0] = s;
+    powers[1] = s * s;
+    if (N > 4) powers[2] = powers[1] * powers[1];
+    if (N > 8) powers[3] = powers[2] * powers[2];
+    return polynomial<V, N>(c, powers);
+}
+
+template <class V> struct Split { // T = 2^e m: segment and s of m
+    typename V::v scale, s;
+};
+
+template <class V> constexpr int mantissa_bits = Bits<typename V::T>::mantissa;
+template <class V> constexpr typename V::Int one_bits = typename V::Int(Bits<typename V::T>::bias) << mantissa_bits<V>;
+
+// segment^b and s for t > 0, normal.
+template <class V> SN_INLINE Split<V> split(const PowerTable<typename V::T> &p, typename V::vi bits) {
+    constexpr typename V::Int mask = (typename V::Int(1) << mantissa_bits<V>) - 1;
+    const typename V::vi j = V::shift_right(bits, mantissa_bits<V> - 4);
+    const typename V::v m = V::real((bits & V::all_int(mask)) | V::all_int(one_bits<V>));
+    return {V::lookup16(p.segment_power, j), V::fma(m, V::lookup16(p.segment, j), V::all(-1))};
+}
+
+// T^-b for T in the fast range; any value elsewhere.
+template <class V, int N> SN_INLINE typename V::v power_fast(const PowerTable<typename V::T> &p, typename V::v t) {
+    const typename V::vi bits = V::bits(t);
+    const Split<V> part = split<V>(p, bits);
+    const typename V::v scale = part.scale * V::lookup32(p.exponent_power, V::shift_right(bits, mantissa_bits<V>));
+    return V::fma(scale, part.s * polynomial<V, N>(p.q, part.s), scale);
+}
+
+// |t| = 2^e m with normal bits, also for subnormal t.
+template <class V> struct Normalized {
+    typename V::vi bits;
+    typename V::v exponent;
+};
+template <class V> SN_INLINE Normalized<V> normalize(typename V::v t) {
+    using T = typename V::T;
+    constexpr typename V::Int bias = Bits<T>::bias;
+    constexpr T least = sizeof(T) == 4 ? T(0x1p-126) : T(0x1p-1022), up = sizeof(T) == 4 ? T(0x1p24) : T(0x1p53);
+    constexpr int shift = sizeof(T) == 4 ? 24 : 53;
+    const typename V::v magnitude = V::real(V::bits(t) & V::all_int(~(typename V::Int(1) << (sizeof(T) * 8 - 1))));
+    const typename V::vi small = V::less(magnitude, V::all(least));
+    const typename V::vi bits = V::bits(V::choose(small, magnitude * V::all(up), magnitude));
+    typename V::v e = V::convert(V::subtract(V::shift_right(bits, mantissa_bits<V>), V::all_int(bias)));
+    e = V::choose(small, e - V::all(T(shift)), e);
+    return {bits, e};
+}
+
+// 2^n for an integer n of any size: two factors, so that a product with them rounds once.
+template <class V> struct Scales {
+    typename V::v first, second;
+};
+template <class V> SN_INLINE Scales<V> scales(typename V::v n) {
+    using T = typename V::T;
+    constexpr T most = sizeof(T) == 4 ? T(300) : T(2200), magic = sizeof(T) == 4 ? T(12582912) : T(6755399441055744);
+    n = V::choose(V::less(n, V::all(-most)), V::all(-most), n);
+    n = V::choose(V::less(V::all(most), n), V::all(most), n);
+    // Rounded to an integer by the addition, whose low bits then hold it.
+    auto integer = [&](typename V::v x) SN_LAMBDA {
+        return V::subtract(V::bits(x + V::all(magic)), V::bits(V::all(magic)));
+    };
+    auto power = [&](typename V::vi k) SN_LAMBDA {
+        return V::real(V::shift_left(V::add(k, V::all_int(Bits<T>::bias)), mantissa_bits<V>));
+    };
+    const typename V::vi half = integer(n * V::all(T(0.5)));
+    return {power(half), power(V::subtract(integer(n), half))};
+}
+
+// T^-b for every T, with the special values of IEEE pow. No lane depends on another, and none on the
+// mathematics library.
+template <class V> SN_INLINE typename V::v power_general(const PowerTable<typename V::T> &p, typename V::v t) {
+    using T = typename V::T;
+    constexpr T magic = sizeof(T) == 4 ? T(12582912) : T(6755399441055744);
+    constexpr T infinity = T(__builtin_inf()), nan = T(__builtin_nan(""));
+    if (p.zero) return V::all(T(1));
+    const Normalized<V> x = normalize<V>(t);
+    const Split<V> part = split<V>(p, x.bits);
+    typename V::v r = V::fma(part.scale, part.s * polynomial<V, max_terms>(p.q, part.s), part.scale);
+    // 2^(-b e) = 2^n 2^f, with b e in two parts.
+    const typename V::v high = x.exponent * V::all(-p.exponent_high);
+    const typename V::v low = V::fma(x.exponent, V::all(-p.exponent_high), -high) + x.exponent * V::all(-p.exponent_low);
+    const typename V::v n = (high + V::all(magic)) - V::all(magic);
+    r = r * polynomial<V, max_terms>(p.exp2_q, (high - n) + low);
+    const Scales<V> scale = scales<V>(n);
+    r = (r * scale.first) * scale.second;
+    for (int k = 0; k < p.squarings; ++k) r = r * r;
+    const bool falling = p.exponent_high > 0;
+    const typename V::v magnitude = V::choose(V::less(t, V::all(T(0))), -t, t);
+    r = V::choose(V::equal(magnitude, V::all(T(0))), V::all(falling ? infinity : T(0)), r);
+    r = V::choose(V::equal(magnitude, V::all(infinity)), V::all(falling ? T(0) : infinity), r);
+    if (p.odd) r = V::choose(V::less(t, V::all(T(0))), -r, r);
+    if (!p.integer) r = V::choose(V::less(t, V::all(T(0))), V::all(nan), r);
+    return V::choose(V::equal(t, t), r, t); // nan stays nan
+}
+
+// Whether a lane of t left the fast range, as collected by V::max_unsigned over bits(t).
+template <class V> SN_INLINE bool left_range(const PowerTable<typename V::T> &p, typename V::vi seen) {
+    return V::any_from(seen, p.bound_bits);
+}
+template <class V> SN_INLINE typename V::vi in_range(const PowerTable<typename V::T> &p, typename V::v t) {
+    if (!p.fast) return V::all_int(0);
+    return V::below(V::subtract(V::bits(t), V::all_int(p.least_bits)), V::all_int(p.bound_bits - p.least_bits));
+}
+
+// T^-b for every T; a lane's way, and so its bits, depend on its own T alone.
+template <class V, int N> SN_INLINE typename V::v power_any(const PowerTable<typename V::T> &p, typename V::v t) {
+    return V::choose(in_range<V>(p, t), power_fast<V, N>(p, t), power_general<V>(p, t));
+}
+
+// T^-b and T^-(b+1), `plus` being the table for b + 1.
+template <class V> struct Powers {
+    typename V::v low, high;
+};
+template <class V, int N> SN_INLINE Powers<V> powers_fast(const PowerTable<typename V::T> &plus, typename V::v t) {
+    const typename V::v high = power_fast<V, N>(plus, t);
+    return {t * high, high};
+}
+template <class V, int N>
+SN_INLINE Powers<V> powers_any(const PowerTable<typename V::T> &p, const PowerTable<typename V::T> &plus,
+                               typename V::v t) {
+    const Powers<V> fast = powers_fast<V, N>(plus, t);
+    const typename V::vi inside = in_range<V>(plus, t);
+    return {V::choose(inside, fast.low, power_general<V>(p, t)), V::choose(inside, fast.high, power_general<V>(plus, t))};
+}
+
+// ln T for every T, with the special values of IEEE log.
+template <class V> SN_INLINE typename V::v log_any(const PowerTable<typename V::T> &p, typename V::v t) {
+    using T = typename V::T;
+    constexpr T infinity = T(__builtin_inf()), nan = T(__builtin_nan("")), ln2 = T(0.693147180559945309417);
+    const Normalized<V> x = normalize<V>(t);
+    const typename V::vi j = V::shift_right(x.bits, mantissa_bits<V> - 4);
+    const Split<V> part = split<V>(p, x.bits);
+    typename V::v r = V::fma(x.exponent, V::all(ln2), V::lookup16(p.segment_log, j));
+    r = V::fma(part.s, polynomial<V, max_terms>(p.log_q, part.s), r);
+    r = V::choose(V::equal(t, V::all(T(0))), V::all(-infinity), r);
+    r = V::choose(V::equal(t, V::all(infinity)), V::all(infinity), r);
+    r = V::choose(V::less(t, V::all(T(0))), V::all(nan), r);
+    return V::choose(V::equal(t, t), r, t);
+}

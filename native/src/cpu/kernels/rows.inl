@@ -1,0 +1,158 @@
+// Rows: where a row of an input or of the output lies, and moving rows between a block and scratch.
+
+// Calls body(column, lanes) over [from, to): whole vectors, then one part.
+template <class V, class Body> SN_INLINE void over_columns(int64_t from, int64_t to, Body body) {
+    int64_t c = from;
+    for (; c + V::W <= to; c += V::W) body(c, std::integral_constant<int, V::W>());
+    if (c < to) body(c, int(to - c));
+}
+template <class V, class N> SN_INLINE typename V::v load(const typename V::T *p, N n) {
+    if constexpr (std::is_same<N, int>::value) return V::load_part(p, n);
+    else return V::load(p);
+}
+template <class V, class N> SN_INLINE void store(typename V::T *p, typename V::v x, N n) {
+    if constexpr (std::is_same<N, int>::value) V::store_part(p, x, n);
+    else V::store(p, x);
+}
+
+// One sample of each storage type.
+template <class T, class S> SN_INLINE S sample(const char *p) {
+    S s;
+    std::memcpy(&s, p, sizeof s);
+    return s;
+}
+
+template <class V> struct Convert {
+    using T = typename V::T;
+
+    // Columns [c0, c1) of a row that starts at `row`, to to[0 ...].
+    static void load(const SpatialJob<T> &job, const Access &a, const char *row, int64_t c0, int64_t c1, T *to) {
+        switch (job.dtype) {
+        case SN_FLOAT16:
+            if constexpr (sizeof(T) == 4)
+                load_as<uint16_t>(job, a, row, c0, c1, to, V::load_f16, float_from_f16);
+            break;
+        case SN_BFLOAT16:
+            if constexpr (sizeof(T) == 4)
+                load_as<uint16_t>(job, a, row, c0, c1, to, V::load_bf16, float_from_bf16);
+            break;
+        default: load_as<T>(job, a, row, c0, c1, to, V::load, [](T x) { return x; });
+        }
+    }
+    static void store(const SpatialJob<T> &job, const Access &a, char *row, int64_t c0, int64_t c1, const T *from) {
+        switch (job.dtype) {
+        case SN_FLOAT16:
+            if constexpr (sizeof(T) == 4)
+                store_as<uint16_t>(job, a, row, c0, c1, from, V::store_f16, f16_from_float);
+            break;
+        case SN_BFLOAT16:
+            if constexpr (sizeof(T) == 4)
+                store_as<uint16_t>(job, a, row, c0, c1, from, V::store_bf16, bf16_from_float);
+            break;
+        default: store_as<T>(job, a, row, c0, c1, from, V::store, [](T x) { return x; });
+        }
+    }
+
+  private:
+    // Calls run(first byte, columns, stride) for runs of samples at one stride.
+    template <class Run>
+    SN_INLINE void over_runs(const SpatialJob<T> &job, const Access &a, int64_t c0, int64_t c1, int64_t size, Run run) {
+        if (a.dense) return run(c0 * size, c1 - c0, size);
+        if (job.I == 1) return run(c0 * a.width, c1 - c0, a.width);
+        int64_t w = c0 / job.I, i = c0 % job.I;
+        for (int64_t c = c0; c < c1; ++w, i = 0) {
+            const int64_t n = job.I - i < c1 - c ? job.I - i : c1 - c;
+            run(w * a.width + i * a.inner, n, a.inner);
+            c += n;
+        }
+    }
+    template <class S, class Vector, class One>
+    SN_INLINE void load_as(const SpatialJob<T> &job, const Access &a, const char *row, int64_t c0, int64_t c1, T *to,
+                           Vector vector, One one) {
+        over_runs(job, a, c0, c1, sizeof(S), [&](int64_t at, int64_t n, int64_t stride) SN_LAMBDA {
+            const char *from = row + at;
+            int64_t c = 0;
+            if (stride == sizeof(S))
+                for (; c + V::W <= n; c += V::W) V::store(to + c, vector((const S *)(from + c * int64_t(sizeof(S)))));
+            for (; c < n; ++c) to[c] = one(sample<T, S>(from + c * stride));
+            to += n;
+        });
+    }
+    template <class S, class Vector, class One>
+    SN_INLINE void store_as(const SpatialJob<T> &job, const Access &a, char *row, int64_t c0, int64_t c1, const T *from,
+                            Vector vector, One one) {
+        over_runs(job, a, c0, c1, sizeof(S), [&](int64_t at, int64_t n, int64_t stride) SN_LAMBDA {
+            char *to = row + at;
+            int64_t c = 0;
+            if (stride == sizeof(S))
+                for (; c + V::W <= n; c += V::W) vector((S *)(to + c * int64_t(sizeof(S))), V::load(from + c));
+            for (; c < n; ++c) {
+                const S s = one(from[c]);
+                std::memcpy(to + c * stride, &s, sizeof s);
+            }
+            from += n;
+        });
+    }
+};
+
+SN_INLINE int64_t slot(int64_t row, int64_t rows) {
+    const int64_t s = row % rows;
+    return s < 0 ? s + rows : s;
+}
+SN_INLINE int64_t floor_to_batch(int64_t row) { return row & ~int64_t(batch_rows - 1); }
+SN_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+SN_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
+// Rows of one input, at the piece's first column: where they lie, or in a ring of converted copies.
+template <class V> struct Source {
+    using T = typename V::T;
+    const SpatialJob<T> &job;
+    const Piece &piece;
+    const int input;
+    const bool copied; // rows are read through the ring
+    T *const ring;
+    const int64_t ring_rows, from, to; // columns, relative to the piece's first
+    int64_t next;                      // first row that is not in the ring yet
+
+    Source(const SpatialJob<T> &j, const Piece &p, int i, T *scratch, int64_t v0, int64_t v1)
+        : job(j), piece(p), input(i), copied(!j.in[i].direct || p.saved[i] || (p.aliased[i] && !j.one_use[i])),
+          ring(scratch + j.scratch.ring[i] + j.scratch.lead), ring_rows(j.scratch.ring_rows[i]), from(v0 - p.c0),
+          to(v1 - p.c0), next(INT64_MIN) {}
+
+    // Makes rows [first, last) of the image available; earlier ones stay so while the ring holds them.
+    void fetch(int64_t first, int64_t last) {
+        if (!copied) return;
+        first = larger(first, 0), last = smaller(last, job.H);
+        for (next = larger(next, first); next < last; ++next) {
+            T *const copy = ring + slot(next, ring_rows) * job.scratch.pitch + from;
+            if (piece.saved[input] && (next < piece.r0 || next >= piece.r1)) {
+                const int64_t at = next < piece.r0 ? next - piece.r0 + piece.saved_above
+                                                   : next - piece.r1 + piece.saved_above;
+                const T *const saved = (const T *)piece.saved[input] + at * job.L + piece.c0 + from;
+                std::memcpy(copy, saved, size_t(to - from) * sizeof(T));
+            } else
+                Convert<V>::load(job, job.in[input], piece.in[input] + next * job.in[input].height, piece.c0 + from,
+                                 piece.c0 + to, copy);
+        }
+    }
+    const T *row(int64_t i) const {
+        if (copied) return ring + slot(i, ring_rows) * job.scratch.pitch;
+        return (const T *)(piece.in[input] + i * job.in[input].height) + piece.c0;
+    }
+};
+
+// The output's rows, likewise: begin() gives the memory for a row, end() puts it where it belongs.
+template <class V> struct Sink {
+    using T = typename V::T;
+    const SpatialJob<T> &job;
+    const Piece &piece;
+    T *const scratch;
+
+    SN_INLINE T *begin(const Sink &s, int64_t i) {
+        return s.job.out.direct ? (T *)(s.piece.out + i * s.job.out.height) + s.piece.c0 : s.scratch;
+    }
+    SN_INLINE void end(const Sink &s, int64_t i) {
+        if (!s.job.out.direct)
+            Convert<V>::store(s.job, s.job.out, s.piece.out + i * s.job.out.height, s.piece.c0, s.piece.c1, s.scratch);
+    }
+};

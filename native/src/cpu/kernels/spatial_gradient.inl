@@ -1,0 +1,140 @@
+// dx = dy * T^-beta - factor * x * A(u), u = dy * x * T^-(beta+1), A the transpose of the window sum.
+//
+// Rows of u are made in batches; with each, the batch of output rows whose last row needs the newest u. What
+// waits between the two, u and dy * T^-beta, stands in rings of a few rows more than the window.
+
+// What a clamped edge adds to the first and last output rows: A returns to them what fell outside.
+template <class V> struct EdgeRows {
+    using T = typename V::T;
+    const SpatialJob<T> &job;
+    const int64_t full_up, full_down;
+    T *const top, *const bottom;
+
+    EdgeRows(const SpatialJob<T> &j, T *scratch)
+        : job(j), full_up(j.reach.up + j.beyond.up), full_down(j.reach.down + j.beyond.down),
+          top(scratch + j.scratch.edge + j.scratch.lead), bottom(top + j.scratch.pitch) {
+        if (job.clamp) clear(scratch + j.scratch.edge, 2 * j.scratch.pitch);
+    }
+    void collect(int64_t i, const T *u, int64_t from, int64_t to) const {
+        add(full_up - i, u, top, from, to);
+        add(full_down - (job.H - 1 - i), u, bottom, from, to);
+    }
+    // sums: of the batch that begins at row j0.
+    void release(T *sums, int64_t j0, int64_t from, int64_t to) const {
+        if (j0 <= 0 && 0 < j0 + batch_rows) add(1, top, sums - j0 * job.scratch.pitch, from, to);
+        const int64_t last = job.H - 1 - j0;
+        if (0 <= last && last < batch_rows) add(1, bottom, sums + last * job.scratch.pitch, from, to);
+    }
+
+  private:
+    static void add(int64_t times, const T *row, T *sum, int64_t from, int64_t to) {
+        if (times <= 0) return;
+        over_columns<V>(from, to, [&](int64_t c, auto n) SN_LAMBDA {
+            V::store(sum + c, V::fma(V::all(T(times)), load<V>(row + c, n), V::load(sum + c)));
+        });
+    }
+};
+
+// The same for the first and last columns; `sums` is a row of vertical sums and `window` its window sums, both
+// at the piece's first column.
+template <class T>
+void release_edge_columns(const SpatialJob<T> &job, const Piece &piece, const T *sums, T *window) {
+    const int64_t I = job.I, last = job.L - I;
+    const int64_t full_left = job.reach.left + job.beyond.left, full_right = job.reach.right + job.beyond.right;
+    for (int64_t c = piece.c0; c < smaller(piece.c1, I); ++c)
+        for (int64_t w = 0; w < smaller(full_left, job.W); ++w)
+            window[c - piece.c0] += T(full_left - w) * sums[c - piece.c0 + w * I];
+    for (int64_t c = larger(piece.c0, last); c < piece.c1; ++c)
+        for (int64_t w = 0; w < smaller(full_right, job.W); ++w)
+            window[c - piece.c0] += T(full_right - w) * sums[c - piece.c0 - w * I];
+}
+
+template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> &job, const Piece &piece) {
+    using T = typename V::T;
+    using v = typename V::v;
+    const SpatialScratch &layout = job.scratch;
+    T *const scratch = static_cast<T *>(piece.scratch);
+    const int64_t c0 = piece.c0, n = piece.c1 - c0, pitch = layout.pitch;
+    const Reach reach = job.reach, mirrored{reach.down, reach.up, reach.right, reach.left};
+    const Columns wanted = widen({c0, piece.c1}, mirrored.left, mirrored.right, job.I, job.L);
+    const Columns columns = widen(wanted, reach.left, reach.right, job.I, job.L);
+    const int64_t from = wanted.from - c0, to = wanted.to - c0;
+    const T **rows = reinterpret_cast<const T **>(scratch + layout.pointers[0]);
+    const T **u_rows = reinterpret_cast<const T **>(scratch + layout.pointers[1]);
+    T *const zeros = scratch + layout.zeros + layout.lead, *const window = scratch + layout.window[0];
+    T *const u_ring = scratch + layout.u_ring + layout.lead, *const g_ring = scratch + layout.g_ring + layout.lead;
+    clear(scratch + layout.zeros, pitch);
+
+    Source<V> grad_y(job, piece, 0, scratch, wanted.from, wanted.to), x(job, piece, 1, scratch, columns.from, columns.to);
+    const Sink<V> out{job, piece, scratch + layout.out};
+    Vertical<V> squares(reach.up + reach.down + 1, layout, layout.sum[0], scratch);
+    Vertical<V> adjoint(reach.up + reach.down + 1, layout, layout.sum[1], scratch);
+    const Horizontal<V> horizontal(reach.left + reach.right + 1, job.I, layout, layout.sum[0], scratch);
+    clear_margins(layout, scratch + layout.sum[0].sums, c0, columns);
+    clear_margins(layout, scratch + layout.sum[1].sums, c0, wanted);
+    const EdgeRows<V> edge(job, scratch);
+
+    const PowerTable<T> &power = *job.power, &plus = *job.power_plus;
+    const v scale = V::all(job.scale), delta = V::all(job.delta), factor = V::all(-job.factor);
+    bool general = !plus.fast;
+    const int64_t first_u = larger(0, piece.r0 - reach.down), last_u = smaller(job.H, piece.r1 + reach.up);
+    for (int64_t i0 = floor_to_batch(first_u);; i0 += batch_rows) {
+        const int64_t j0 = i0 - reach.up; // output rows j0 ... j0 + 7 need no u beyond row i0 + 7
+        if (j0 >= piece.r1) break;
+        if (i0 < last_u) {
+            const int64_t first = i0 - reach.up;
+            batch_pointers(job, x, first, squares.rows(), zeros, rows);
+            const Square<V> values{rows};
+            squares.run(values, i0 / batch_rows, columns.from - c0, columns.to - c0);
+            if (job.clamp) clamp_sums<V>(job, values, first, c0, wanted, columns, squares.sums);
+            for (int64_t i = larger(i0, first_u); i < smaller(i0 + batch_rows, last_u); ++i) {
+                horizontal.run(squares.sums + (i - i0) * pitch + from - reach.left * job.I, to - from, window);
+                grad_y.fetch(i, i + 1);
+                const T *const xs = rows[i - first] + from, *const dys = grad_y.row(i) + from;
+                T *const us = u_ring + slot(i, layout.u_rows) * pitch + from;
+                T *const gs = g_ring + slot(i, layout.g_rows) * pitch + from;
+                auto put = [&](int64_t c, auto lanes, Powers<V> p) SN_LAMBDA {
+                    const v dy = load<V>(dys + c, lanes);
+                    store<V>(gs + c, dy * p.low, lanes);
+                    store<V>(us + c, load<V>(xs + c, lanes) * (dy * p.high), lanes);
+                };
+                typename V::vi seen = V::all_int(0);
+                if (!general)
+                    over_columns<V>(0, to - from, [&](int64_t c, auto lanes) SN_LAMBDA {
+                        const v t = V::fma(scale, V::load(window + c), delta);
+                        seen = V::max_unsigned(seen, V::bits(t));
+                        put(c, lanes, powers_fast<V, N>(plus, t));
+                    });
+                const bool left = general || left_range<V>(plus, seen);
+                if (__builtin_expect(left, 0)) {
+                    typename V::vi outside = V::all_int(0);
+                    over_columns<V>(0, to - from, [&](int64_t c, auto lanes) SN_LAMBDA {
+                        const v t = V::fma(scale, V::load(window + c), delta);
+                        outside = outside | ~in_range<V>(plus, t);
+                        put(c, lanes, powers_any<V, N>(power, plus, t));
+                    });
+                    general = !plus.fast || V::any_from(outside, 1);
+                }
+                if (job.clamp) edge.collect(i, us - from, from, to);
+            }
+        }
+        if (j0 + batch_rows <= piece.r0) continue;
+        for (int64_t r = 0; r < adjoint.rows(); ++r) {
+            const int64_t i = j0 - mirrored.up + r;
+            u_rows[r] = i < first_u || i >= last_u ? zeros : u_ring + slot(i, layout.u_rows) * pitch;
+        }
+        adjoint.run(Plain<V>{u_rows}, i0 / batch_rows, from, to);
+        if (job.clamp) edge.release(adjoint.sums, j0, from, to);
+        for (int64_t j = larger(j0, piece.r0); j < smaller(j0 + batch_rows, piece.r1); ++j) {
+            const T *const sums = adjoint.sums + (j - j0) * pitch;
+            horizontal.run(sums - mirrored.left * job.I, n, window);
+            if (job.clamp) release_edge_columns(job, piece, sums, window);
+            const T *const gs = g_ring + slot(j, layout.g_rows) * pitch, *const xs = x.row(j);
+            T *const dxs = out.begin(out, j);
+            over_columns<V>(0, n, [&](int64_t c, auto lanes) SN_LAMBDA {
+                store<V>(dxs + c, V::fma(factor * load<V>(xs + c, lanes), V::load(window + c), V::load(gs + c)), lanes);
+            });
+            out.end(out, j);
+        }
+    }
+}

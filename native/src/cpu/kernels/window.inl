@@ -1,0 +1,228 @@
+// Window sums (docs/math.md, "Window sums"). The order of every addition follows from the window and from
+// absolute row numbers alone; nothing is ever subtracted, and an output never meets a sample from outside
+// its window.
+
+// What is summed: the square of one input, the product of two, or a row as it is.
+template <class V> struct Square {
+    using T = typename V::T;
+    const T *const *rows;
+    template <class N> SN_INLINE typename V::v first(const Square &s, int64_t r, int64_t c, N n) {
+        const typename V::v x = load<V>(s.rows[r] + c, n);
+        return x * x;
+    }
+    template <class N> SN_INLINE typename V::v add(const Square &s, int64_t r, int64_t c, N n, typename V::v sum) {
+        const typename V::v x = load<V>(s.rows[r] + c, n);
+        return V::fma(x, x, sum);
+    }
+};
+template <class V> struct Product {
+    using T = typename V::T;
+    const T *const *rows, *const *others;
+    template <class N> SN_INLINE typename V::v first(const Product &s, int64_t r, int64_t c, N n) {
+        return load<V>(s.rows[r] + c, n) * load<V>(s.others[r] + c, n);
+    }
+    template <class N> SN_INLINE typename V::v add(const Product &s, int64_t r, int64_t c, N n, typename V::v sum) {
+        return V::fma(load<V>(s.rows[r] + c, n), load<V>(s.others[r] + c, n), sum);
+    }
+};
+template <class V> struct Plain {
+    using T = typename V::T;
+    const T *const *rows;
+    template <class N> SN_INLINE typename V::v first(const Plain &s, int64_t r, int64_t c, N n) {
+        return load<V>(s.rows[r] + c, n);
+    }
+    template <class N> SN_INLINE typename V::v add(const Plain &s, int64_t r, int64_t c, N n, typename V::v sum) {
+        return sum + load<V>(s.rows[r] + c, n);
+    }
+};
+
+// Sum of K neighbours, the largest power of two first: sum(K) = sum(P) + sum(K - P). The doubling sums of
+// long windows below add in the same order.
+template <int K, int At = 0, class Get> SN_INLINE auto tree(const Get &get) {
+    if constexpr (K == 1) return get(std::integral_constant<int, At>());
+    else {
+        constexpr int P = K > 8 ? 8 : K > 4 ? 4 : K > 2 ? 2 : 1;
+        return tree<P, At>(get) + tree<K - P, At + P>(get);
+    }
+}
+
+// Sums over `height` rows for batches of 8 output rows, one batch after another.
+//
+// Up to 7 rows: each output by its own tree. Above: all 8 windows of a batch share height - 7 rows, their
+// core; before it lie the rows that only the earlier outputs hold, behind it those that only the later ones
+// hold, and out[r] = core + (before[r] + behind[r]). Of the core, whole groups of 8 rows were summed once, as
+// blocks, and the sum over the core's `blocks` neighbouring blocks is made without subtraction from suffix
+// sums of one group of blocks and a running prefix of the next (van Herk; Gil and Werman).
+template <class V> struct Vertical {
+    using T = typename V::T;
+    using v = typename V::v;
+    const int64_t height, rest, blocks, pitch; // height = 7 + rest + 8 blocks
+    T *const sums, *const block, *const prefix; // rows, at the piece's first column
+    int64_t batch = INT64_MIN;                  // number of the last batch
+
+    Vertical(int64_t h, const SpatialScratch &layout, const SumScratch &at, T *scratch)
+        : height(h), rest(h > direct_rows ? (h - 7) % 8 : 0), blocks(h > direct_rows ? (h - 7) / 8 : 0),
+          pitch(layout.pitch), sums(scratch + at.sums + layout.lead), block(scratch + at.blocks + layout.lead),
+          prefix(scratch + at.prefix + layout.lead) {}
+
+    // Rows that a batch reads: 0 is the first row of its first window.
+    int64_t rows() const { return height + batch_rows - 1; }
+
+    // sums[r] for the batch that begins at output row 8 * number, columns [from, to).
+    template <class Values> void run(const Values &values, int64_t number, int64_t from, int64_t to) {
+        switch (height) {
+        case 1: return direct<1>(values, from, to);
+        case 2: return direct<2>(values, from, to);
+        case 3: return direct<3>(values, from, to);
+        case 4: return direct<4>(values, from, to);
+        case 5: return direct<5>(values, from, to);
+        case 6: return direct<6>(values, from, to);
+        case 7: return direct<7>(values, from, to);
+        }
+        if (blocks == 0) return shared<false>(values, 0, from, to);
+        const int64_t j = slot(number, blocks);
+        if (batch != number - 1) start(values, j, from, to);
+        else finish_block(values, j, from, to);
+        batch = number;
+        shared<true>(values, j, from, to);
+    }
+
+  private:
+    template <int K, class Values> void direct(const Values &values, int64_t from, int64_t to) {
+        over_columns<V>(from, to, [&](int64_t c, auto n) SN_LAMBDA {
+            v q[batch_rows + K - 1];
+            SN_UNROLL for (int r = 0; r < batch_rows + K - 1; ++r) q[r] = Values::first(values, r, c, n);
+            SN_UNROLL for (int r = 0; r < batch_rows; ++r)
+                V::store(sums + r * pitch + c, tree<K>([&](auto i) SN_LAMBDA { return q[r + i]; }));
+        });
+    }
+
+    // The blocks of the first batch's core, j of them in the second group.
+    template <class Values> void start(const Values &values, int64_t j, int64_t from, int64_t to) {
+        over_columns<V>(from, to, [&](int64_t c, auto n) SN_LAMBDA {
+            for (int64_t b = 0; b < blocks; ++b) {
+                const int64_t r = 7 + rest + 8 * b;
+                v sum = Values::first(values, r, c, n);
+                for (int i = 1; i < 8; ++i) sum = Values::add(values, r + i, c, n, sum);
+                V::store(block + slot(j + b, blocks) * pitch + c, sum);
+            }
+            suffix(j, c);
+            v sum = V::all(T(0));
+            for (int64_t b = 0; b < j; ++b) sum = sum + V::load(block + b * pitch + c);
+            V::store(prefix + c, sum);
+        });
+    }
+    SN_INLINE void suffix_of(T *block, int64_t pitch, int64_t blocks, int64_t j, int64_t c) {
+        v sum = V::load(block + (blocks - 1) * pitch + c);
+        for (int64_t b = blocks - 2; b >= j; --b) {
+            sum = sum + V::load(block + b * pitch + c);
+            V::store(block + b * pitch + c, sum);
+        }
+    }
+    void suffix(int64_t j, int64_t c) { suffix_of(block, pitch, blocks, j, c); }
+
+    // The last batch left seven rows of the newest block in its slot; its eighth row is there now.
+    template <class Values> void finish_block(const Values &values, int64_t j, int64_t from, int64_t to) {
+        T *const newest = block + slot(j - 1, blocks) * pitch;
+        over_columns<V>(from, to, [&](int64_t c, auto n) SN_LAMBDA {
+            const v sum = Values::add(values, height - 1, c, n, V::load(newest + c));
+            V::store(newest + c, sum);
+            if (j == 0) {
+                suffix(0, c);
+                V::store(prefix + c, V::all(T(0)));
+            } else V::store(prefix + c, V::load(prefix + c) + sum);
+        });
+    }
+
+    template <bool HasCore, class Values>
+    void shared(const Values &values, int64_t j, int64_t from, int64_t to) {
+        T *const oldest = block + j * pitch;
+        over_columns<V>(from, to, [&](int64_t c, auto n) SN_LAMBDA {
+            v before[batch_rows], core = V::all(T(0));
+            if (HasCore) core = V::load(oldest + c) + V::load(prefix + c);
+            v sum = V::all(T(0));
+            for (int64_t r = 6 + rest; r >= 7; --r) sum = Values::add(values, r, c, n, sum);
+            before[7] = sum;
+            SN_UNROLL for (int r = 6; r >= 0; --r) before[r] = sum = Values::add(values, r, c, n, sum);
+            V::store(sums + c, HasCore ? core + before[0] : before[0]);
+            v behind = Values::first(values, height, c, n);
+            SN_UNROLL for (int r = 1; r < batch_rows; ++r) {
+                const v ends = before[r] + behind;
+                V::store(sums + r * pitch + c, HasCore ? core + ends : ends);
+                if (r < 7) behind = Values::add(values, height + r, c, n, behind);
+            }
+            if (HasCore) V::store(oldest + c, behind);
+        });
+    }
+};
+
+// Sums over `width` steps along a row of vertical sums.
+template <class V> struct Horizontal {
+    using T = typename V::T;
+    using v = typename V::v;
+    const int64_t width, step, pitch;
+    T *const level; // rows of sums over 4, 16, 64 ... steps
+
+    Horizontal(int64_t w, int64_t i, const SpatialScratch &layout, const SumScratch &at, T *scratch)
+        : width(w), step(i), pitch(layout.pitch), level(scratch + at.levels) {}
+
+    // out[c] = from[c] + from[c + step] + ..., c < n, and zeros to the end of the last vector. May read up to a
+    // vector beyond from's last window.
+    void run(const T *from, int64_t n, T *out) const {
+        sum(from, n, out);
+        V::store(out + n, V::all(T(0)));
+    }
+
+  private:
+    void sum(const T *from, int64_t n, T *out) const {
+        switch (width) {
+        case 1: return direct<1>(from, n, out);
+        case 2: return direct<2>(from, n, out);
+        case 3: return direct<3>(from, n, out);
+        case 4: return direct<4>(from, n, out);
+        case 5: return direct<5>(from, n, out);
+        case 6: return direct<6>(from, n, out);
+        case 7: return direct<7>(from, n, out);
+        }
+        return doubling(from, n, out);
+    }
+
+    template <int K> void direct(const T *from, int64_t n, T *out) const {
+        for (int64_t c = 0; c < n; c += V::W)
+            V::store(out + c, tree<K>([&](auto i) SN_LAMBDA { return V::load(from + c + i * step); }));
+    }
+
+    // A window is its binary digits: sums over 4^l come from rows made below, twice that from two of them.
+    // The smallest are added first, as tree() does.
+    void doubling(const T *from, int64_t n, T *out) const {
+        struct {
+            const T *row;
+            int64_t apart; // of a pair, or 0
+        } terms[2 * max_levels];
+        const T *row = from;
+        int64_t span = 1, levels = 0, length = n + (width - 1) * step, at = width;
+        int count = 0;
+        for (int64_t digits = width; digits; digits >>= 2) {
+            if (digits & 1) terms[count++] = {row + (at -= span) * step, 0};
+            if (digits & 2) terms[count++] = {row + (at -= 2 * span) * step, span * step};
+            if (digits < 4) break;
+            T *const next = level + levels++ * pitch;
+            const int64_t d = span * step;
+            length -= 3 * d;
+            for (int64_t c = 0; c < length; c += V::W)
+                V::store(next + c, (V::load(row + c) + V::load(row + c + d)) +
+                                       (V::load(row + c + 2 * d) + V::load(row + c + 3 * d)));
+            row = next;
+            span *= 4;
+        }
+        auto term = [&](int k, int64_t c) SN_LAMBDA {
+            const v a = V::load(terms[k].row + c);
+            return terms[k].apart ? a + V::load(terms[k].row + c + terms[k].apart) : a;
+        };
+        for (int64_t c = 0; c < n; c += V::W) {
+            v sum = term(0, c);
+            for (int k = 1; k < count; ++k) sum = term(k, c) + sum;
+            V::store(out + c, sum);
+        }
+    }
+};

@@ -1,0 +1,361 @@
+// The CPU device: makes spatial plans, cuts their work into pieces, runs the pieces on the pool.
+#include "device.h"
+#include "dispatch.h"
+#include "error.h"
+#include "pool.h"
+#include "scratch.h"
+#include <algorithm>
+#include <cstring>
+
+namespace sn {
+namespace cpu {
+namespace {
+
+// Work below this many samples stays on the caller: waking a thread costs as much.
+constexpr int64_t samples_per_thread = 32768;
+// Rows of a piece of the parameter gradients: fixed, so that the sums do not depend on how work is split.
+constexpr int64_t band_rows = 64;
+// Channels of a block where all of them would make too long a step (NHWC with many channels, wide windows).
+constexpr int64_t channel_group = 64, longest_halo = 4096;
+
+constexpr int64_t round_up(int64_t n, int64_t m) { return (n + m - 1) / m * m; }
+
+template <class T> const SpatialKernels<T> &kernels(const Target &target);
+template <> const SpatialKernels<float> &kernels(const Target &target) { return target.f32; }
+template <> const SpatialKernels<double> &kernels(const Target &target) { return target.f64; }
+
+template <class T> using Kernel = void (*)(const SpatialJob<T> &, const Piece &);
+
+template <class T> Kernel<T> choose_kernel(const SpatialKernels<T> &k, const Problem &problem) {
+    switch (problem.pass) {
+    case SN_FORWARD: return k.spatial_forward;
+    case SN_GRADIENT:
+        return problem.spatial.gradient == SN_GRADIENT_EXACT ? k.spatial_gradient : k.spatial_gradient_documented;
+    case SN_JVP: return k.spatial_jvp;
+    case SN_PARAMETER_GRADIENTS: return k.spatial_parameter_gradients;
+    }
+    fail(SN_INTERNAL_ERROR, "no CPU kernel for pass %d", int(problem.pass));
+}
+
+template <class T> class SpatialPlan final : public sn_plan {
+    // Blocks of one width I, and those of the channels that are left over.
+    struct Group {
+        SpatialJob<T> job;
+        int64_t first_channel;
+        int64_t tile; // columns of a piece
+    };
+    const SpatialKernels<T> &all;
+    const Kernel<T> kernel;
+    std::shared_ptr<const PowerTable<T>> power, power_plus;
+    Group groups[2];
+    int n_groups = 0;
+    int inner = -1;                    // the batch axis that is a block's innermost, or -1
+    int64_t channels = 1, per_row = 0; // of the inner axis; channel groups side by side
+    int64_t blocks_outer = 1;
+    Reach halo; // rows that a piece reads above and below its own
+
+    bool exact_gradient() const {
+        return problem.pass == SN_GRADIENT && problem.spatial.gradient == SN_GRADIENT_EXACT;
+    }
+    bool sums_only() const { return problem.pass == SN_PARAMETER_GRADIENTS; }
+    int n_inputs() const { return problem.n_operands - 1; }
+
+    // NHWC and its kin: the last batch axis is contiguous, in most operands, where the width is not.
+    void choose_inner_axis() {
+        const int last = problem.n_batch - 1;
+        if (last < 0) return;
+        const int64_t size = itemsize(problem.dtype);
+        int votes = 0;
+        for (int i = 0; i < problem.n_images; ++i) {
+            const Layout &a = problem.operands[i];
+            votes += (a.batch[last] == size) - (a.width == size || problem.width == 1 ? 1 : 0);
+        }
+        if (votes <= 0) return;
+        inner = last;
+        channels = problem.batch[last];
+    }
+
+    Access access(const Layout &a, int64_t I) const {
+        const int64_t size = itemsize(problem.dtype);
+        Access r{a.height, a.width, inner < 0 ? 0 : a.batch[inner], false, false};
+        const bool inner_dense = inner < 0 || r.inner == size || I == 1;
+        r.dense = inner_dense && (problem.width == 1 || r.width == I * size);
+        r.direct = r.dense && size == int64_t(sizeof(T));
+        return r;
+    }
+
+    void make_group(int64_t I, int64_t first_channel) {
+        Group &group = groups[n_groups++];
+        group.first_channel = first_channel;
+        SpatialJob<T> &job = group.job;
+        const sn_spatial_params &p = problem.spatial;
+        const int64_t H = problem.height, W = problem.width;
+        const double area = double(p.kernel_height) * double(p.kernel_width);
+        job.dtype = problem.dtype;
+        job.H = H, job.W = W, job.I = I, job.L = W * I;
+        const Reach full{p.kernel_height / 2, (p.kernel_height - 1) / 2, p.kernel_width / 2, (p.kernel_width - 1) / 2};
+        job.reach = {std::min(full.up, H - 1), std::min(full.down, H - 1), std::min(full.left, W - 1),
+                     std::min(full.right, W - 1)};
+        job.clamp = p.edge == SN_EDGE_CLAMP;
+        job.beyond = {full.up - job.reach.up, full.down - job.reach.down, full.left - job.reach.left,
+                      full.right - job.reach.right};
+        if (!job.clamp) job.beyond = {0, 0, 0, 0};
+        job.scale = T(p.alpha / area);
+        job.delta = T(p.delta);
+        const bool documented = problem.pass == SN_GRADIENT && !exact_gradient();
+        job.factor = T(documented ? 2 * p.alpha * p.beta : 2 * p.alpha * p.beta / area);
+        job.power = power.get();
+        job.power_plus = power_plus.get();
+        for (int i = 0; i < n_inputs(); ++i) {
+            job.in[i] = access(problem.operands[i], I);
+            job.one_use[i] = i == 0 && (exact_gradient() || sums_only());
+        }
+        if (!sums_only()) job.out = access(problem.operands[n_inputs()], I);
+        choose_tile(group);
+        lay_out(group);
+    }
+
+    int64_t halo_columns(const SpatialJob<T> &job) const {
+        return (job.reach.left + job.reach.right) * job.I * (exact_gradient() ? 2 : 1);
+    }
+
+    // Wide tiles: memory streams better than with tiles that fit the first cache, and the rows stay in the second.
+    void choose_tile(Group &group) const {
+        const SpatialJob<T> &job = group.job;
+        const int64_t wide = std::max<int64_t>(8192 / sizeof(T), round_up(8 * halo_columns(job), max_lanes));
+        const int64_t tiles = job.L <= wide + wide / 2 ? 1 : (job.L + wide - 1) / wide;
+        group.tile = round_up((job.L + tiles - 1) / tiles, max_lanes);
+    }
+
+    // Where everything stands in a thread's scratch, for pieces up to `width` columns.
+    void lay_out(Group &group) const { lay_out(group.job, std::min(group.tile, group.job.L)); }
+
+    void lay_out(SpatialJob<T> &job, int64_t width) const {
+        SpatialScratch &s = job.scratch;
+        const int64_t left = round_up(job.reach.left * job.I, max_lanes);
+        const int64_t right = round_up(job.reach.right * job.I, max_lanes);
+        s.lead = left + right + max_lanes;
+        s.pitch = round_up(s.lead + width + left + right + 3 * max_lanes, max_lanes);
+        // Rows a multiple of a page apart would share the first cache's sets.
+        if (s.pitch * int64_t(sizeof(T)) % 1024 == 0) s.pitch += max_lanes;
+        int64_t used = 0;
+        auto rows = [&](int64_t n) {
+            const int64_t at = used;
+            used += n * s.pitch;
+            return at;
+        };
+        const int64_t height = job.reach.up + job.reach.down + 1, kw = job.reach.left + job.reach.right + 1;
+        const int64_t blocks = height > direct_rows ? (height - 7) / 8 : 0;
+        int levels = 0;
+        for (int64_t digits = kw; kw >= 8 && digits >= 4; digits >>= 2) ++levels;
+        const int n_sums = problem.pass == SN_GRADIENT || problem.pass == SN_JVP ? 2 : 1;
+        for (int k = 0; k < n_sums; ++k) {
+            s.sum[k].sums = rows(batch_rows);
+            s.sum[k].blocks = rows(blocks);
+            s.sum[k].prefix = rows(blocks ? 1 : 0);
+            s.sum[k].levels = rows(levels);
+            s.window[k] = rows(1);
+        }
+        const bool mirrored = problem.pass == SN_GRADIENT && !exact_gradient();
+        const int64_t up = mirrored ? std::max(job.reach.up, job.reach.down) : job.reach.up;
+        const int64_t down = mirrored ? std::max(job.reach.up, job.reach.down) : job.reach.down;
+        const int64_t batch = up + down + batch_rows;
+        for (int i = 0; i < n_inputs(); ++i) {
+            s.ring_rows[i] = job.one_use[i] ? 1 : batch;
+            s.ring[i] = rows(s.ring_rows[i]);
+        }
+        if (exact_gradient()) {
+            s.u_rows = job.reach.up + job.reach.down + batch_rows;
+            s.g_rows = job.reach.up + batch_rows;
+            s.u_ring = rows(s.u_rows);
+            s.g_ring = rows(s.g_rows);
+            if (job.clamp) s.edge = rows(2);
+        }
+        s.zeros = rows(1);
+        s.out = rows(1);
+        if (sums_only()) s.values = rows(3);
+        for (int k = 0; k < 2; ++k) {
+            s.pointers[k] = used;
+            used += round_up((batch + 1) * int64_t(sizeof(void *)) / int64_t(sizeof(T)), max_lanes);
+        }
+        s.size = round_up(used + max_lanes, 4096 / sizeof(T)) + 4 * max_lanes; // threads in different cache sets
+    }
+
+    const char *block_start(const Layout &a, const char *base, int64_t outer) const {
+        const int axes = inner < 0 ? problem.n_batch : problem.n_batch - 1;
+        for (int k = axes - 1; k >= 0; --k) {
+            base += outer % problem.batch[k] * a.batch[k];
+            outer /= problem.batch[k];
+        }
+        return base;
+    }
+
+    struct Cut { // of one group's blocks
+        int64_t blocks, strips, strip_rows, tiles, tile;
+        int64_t pieces() const { return blocks * strips * tiles; }
+    };
+
+    Cut cut(const Group &group, int threads, unsigned in_place) const {
+        const SpatialJob<T> &job = group.job;
+        Cut c;
+        c.blocks = blocks_outer * (&group == &groups[0] ? std::max<int64_t>(per_row, 1) : 1);
+        c.tile = in_place ? job.L : group.tile;
+        c.tiles = (job.L + c.tile - 1) / c.tile;
+        c.strips = 1;
+        if (sums_only()) {
+            c.strip_rows = band_rows;
+            c.strips = (job.H + band_rows - 1) / band_rows;
+            return c;
+        }
+        if (threads > 1) {
+            const int64_t some = in_place ? threads : 4 * int64_t(threads);
+            const int64_t least_rows = std::max<int64_t>(32, 2 * (halo.up + halo.down));
+            c.strips = std::max<int64_t>(1, std::min((some + c.blocks * c.tiles - 1) / (c.blocks * c.tiles), job.H / least_rows));
+        }
+        c.strip_rows = round_up((job.H + c.strips - 1) / c.strips, batch_rows);
+        c.strips = (job.H + c.strip_rows - 1) / c.strip_rows;
+        return c;
+    }
+
+    // Saves, for every piece, the rows of the aliased inputs that other pieces will write before it reads them.
+    int64_t saved_rows() const { return halo.up + halo.down; }
+
+    void save(const Group &group, const Cut &c, int input, const char *base, T *saved) const {
+        const SpatialJob<T> &job = group.job;
+        for (int64_t b = 0; b < c.blocks; ++b)
+            for (int64_t s = 0; s < c.strips; ++s) {
+                const int64_t r0 = s * c.strip_rows, r1 = std::min(job.H, r0 + c.strip_rows);
+                T *const to = saved + (b * c.strips + s) * saved_rows() * job.L;
+                const char *const start = start_of(group, input, base, b);
+                for (int64_t i = 0; i < saved_rows(); ++i) {
+                    const int64_t row = i < halo.up ? r0 - halo.up + i : r1 + i - halo.up;
+                    if (row >= 0 && row < job.H) all.load_row(job, input, start, row, to + i * job.L);
+                }
+            }
+    }
+
+    const char *start_of(const Group &group, int operand, const char *base, int64_t block) const {
+        const Layout &a = problem.operands[operand];
+        int64_t outer = block, channel = group.first_channel;
+        if (&group == &groups[0] && per_row > 1) outer = block / per_row, channel = block % per_row * group.job.I;
+        return block_start(a, base, outer) + (inner < 0 ? 0 : channel * a.batch[inner]);
+    }
+
+    void finish_parameter_gradients(const double *values, int64_t n, void *out) const {
+        double sum[3] = {0, 0, 0};
+        for (int64_t i = 0; i < n; ++i)
+            for (int k = 0; k < 3; ++k) sum[k] += values[3 * i + k];
+        const sn_spatial_params &p = problem.spatial;
+        const double area = double(p.kernel_height) * double(p.kernel_width);
+        const double result[3] = {-p.beta / area * sum[0], -sum[1], -p.beta * sum[2]};
+        std::memcpy(out, result, sizeof result);
+    }
+
+  public:
+    explicit SpatialPlan(const Problem &p)
+        : sn_plan(p), all(kernels<T>(target())), kernel(choose_kernel(all, p)) {
+        const double floor = double(T(p.spatial.delta));
+        power = power_table<T>(p.spatial.beta, floor);
+        if (p.pass != SN_FORWARD) power_plus = power_table<T>(p.spatial.beta + 1, floor);
+        if (problem.elements == 0) return;
+        choose_inner_axis();
+        blocks_outer = problem.planes / channels;
+        const int64_t kw = std::min(p.spatial.kernel_width, 2 * problem.width - 1);
+        const bool grouped = channels > channel_group && (kw - 1) * channels > longest_halo;
+        if (!grouped) make_group(channels, 0);
+        else {
+            per_row = channels / channel_group;
+            make_group(channel_group, 0);
+            if (channels % channel_group) make_group(channels % channel_group, per_row * channel_group);
+        }
+        const Reach &r = groups[0].job.reach;
+        halo = exact_gradient() ? Reach{r.up + r.down, r.up + r.down, 0, 0}
+                                : Reach{std::max(r.up, r.down), std::max(r.up, r.down), 0, 0};
+    }
+
+    void run(void *const *data, unsigned in_place) const override {
+        void *const output = data[problem.n_operands - 1];
+        if (problem.elements == 0) {
+            if (sums_only()) finish_parameter_gradients(nullptr, 0, output);
+            return;
+        }
+        const int threads = int(std::max<int64_t>(1, std::min<int64_t>(num_threads(), problem.elements / samples_per_thread)));
+        // All memory first: nothing is written before it is there.
+        Cut cuts[2];
+        int64_t pieces = 0, scratch = 0, saved[2][2] = {}, total = 0;
+        SpatialJob<T> whole[2]; // jobs for whole rows, where the output is an input
+        for (int g = 0; g < n_groups; ++g) {
+            cuts[g] = cut(groups[g], threads, in_place);
+            pieces += cuts[g].pieces();
+            if (in_place) {
+                whole[g] = groups[g].job;
+                lay_out(whole[g], whole[g].L);
+            }
+            scratch = std::max(scratch, (in_place ? whole[g] : groups[g].job).scratch.size);
+        }
+        for (int g = 0; g < n_groups; ++g)
+            for (int i = 0; i < n_inputs(); ++i)
+                if ((in_place >> i & 1) && cuts[g].strips > 1) {
+                    saved[g][i] = total + 1; // 0: none
+                    total += cuts[g].blocks * cuts[g].strips * saved_rows() * groups[g].job.L;
+                }
+        const int workers = int(std::min<int64_t>(threads, pieces));
+        const int64_t values = sums_only() ? round_up(3 * pieces, 8) : 0;
+        Scratch memory(values * int64_t(sizeof(double)) + (total + workers * scratch) * int64_t(sizeof(T)));
+        double *const sums = static_cast<double *>(memory.data());
+        T *const saved_base = reinterpret_cast<T *>(sums + values), *const scratch_base = saved_base + total;
+        for (int g = 0; g < n_groups; ++g)
+            for (int i = 0; i < n_inputs(); ++i)
+                if (saved[g][i]) save(groups[g], cuts[g], i, static_cast<const char *>(data[i]), saved_base + saved[g][i] - 1);
+
+        parallel_for(pieces, workers, [&](int64_t index, int worker) {
+            const int g = index < cuts[0].pieces() ? 0 : 1;
+            const Group &group = groups[g];
+            const SpatialJob<T> &job = in_place ? whole[g] : group.job;
+            const Cut &c = cuts[g];
+            const int64_t at = g ? index - cuts[0].pieces() : index;
+            const int64_t tile = at % c.tiles, strip = at / c.tiles % c.strips, block = at / c.tiles / c.strips;
+            Piece piece;
+            piece.r0 = strip * c.strip_rows, piece.r1 = std::min(job.H, piece.r0 + c.strip_rows);
+            piece.c0 = tile * c.tile, piece.c1 = std::min(job.L, piece.c0 + c.tile);
+            piece.saved_above = halo.up;
+            for (int i = 0; i < n_inputs(); ++i) {
+                piece.in[i] = start_of(group, i, static_cast<const char *>(data[i]), block);
+                piece.aliased[i] = in_place >> i & 1;
+                piece.saved[i] = saved[g][i] ? saved_base + saved[g][i] - 1 + (block * c.strips + strip) * saved_rows() * job.L
+                                             : nullptr;
+            }
+            piece.out = sums_only() ? nullptr
+                                    : const_cast<char *>(start_of(group, n_inputs(), static_cast<const char *>(output), block));
+            piece.scratch = scratch_base + worker * scratch;
+            piece.values = sums_only() ? sums + 3 * index : nullptr;
+            kernel(job, piece);
+        });
+        if (sums_only()) finish_parameter_gradients(sums, pieces, output);
+    }
+};
+
+int count() { return 1; }
+
+void describe(int, sn_device_info &info) {
+    info.name = "CPU";
+    try {
+        info.description = target().name;
+        info.available = 1;
+    } catch (const Error &) {
+        info.description = "SPATIALNORM_ISA names an instruction set that cannot run here";
+        info.available = 0;
+    }
+}
+
+std::unique_ptr<sn_plan> make_plan(int, const Problem &problem) {
+    if (problem.dtype == SN_FLOAT64) return std::make_unique<SpatialPlan<double>>(problem);
+    return std::make_unique<SpatialPlan<float>>(problem);
+}
+
+} // namespace
+} // namespace cpu
+
+const Backend cpu_backend = {"cpu", SN_DEVICE_CPU, cpu::count, cpu::describe, cpu::make_plan};
+
+} // namespace sn

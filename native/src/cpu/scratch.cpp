@@ -1,0 +1,48 @@
+#include "scratch.h"
+#include <cstdlib>
+#include <new>
+
+namespace sn {
+namespace cpu {
+namespace {
+
+constexpr int64_t page = 4096, most_kept = int64_t(8) << 20;
+
+void *allocate(int64_t bytes) {
+    void *memory = nullptr;
+    if (bytes < 0 || posix_memalign(&memory, page, size_t(bytes))) throw std::bad_alloc();
+    return memory;
+}
+
+struct Kept {
+    void *memory = nullptr;
+    int64_t size = 0;
+    bool used = false;
+    ~Kept() { std::free(memory); }
+};
+thread_local Kept kept;
+
+} // namespace
+
+Scratch::Scratch(int64_t bytes) : memory(nullptr), own(kept.used || bytes > most_kept) {
+    if (own) {
+        memory = allocate(bytes);
+        return;
+    }
+    if (bytes > kept.size) {
+        std::free(kept.memory);
+        kept.memory = nullptr, kept.size = 0;
+        kept.memory = allocate(bytes);
+        kept.size = bytes;
+    }
+    kept.used = true;
+    memory = kept.memory;
+}
+
+Scratch::~Scratch() {
+    if (own) std::free(memory);
+    else kept.used = false;
+}
+
+} // namespace cpu
+} // namespace sn

@@ -1,0 +1,70 @@
+// AVX-512 F, DQ, BW, VL.
+#pragma once
+#include "lanes.h"
+#include <immintrin.h>
+
+namespace sn {
+namespace cpu {
+namespace avx512 {
+namespace {
+
+struct F32 : Extension<float, int32_t, 16> {
+    SN_INLINE __mmask16 first(int64_t n) { return (__mmask16)((1u << n) - 1); }
+    SN_INLINE v load_part(const T *p, int64_t n) { return _mm512_maskz_loadu_ps(first(n), p); }
+    SN_INLINE void store_part(T *p, v x, int64_t n) { _mm512_mask_storeu_ps(p, first(n), x); }
+    SN_INLINE void stream(T *p, v x) { _mm512_stream_ps(p, x); }
+    SN_INLINE void fence() { _mm_sfence(); }
+    SN_INLINE v all(T x) { return _mm512_set1_ps(x); }
+    SN_INLINE vi all_int(Int x) { return (vi)_mm512_set1_epi32(x); }
+    SN_INLINE v fma(v a, v b, v c) { return _mm512_fmadd_ps(a, b, c); }
+    SN_INLINE vi max_unsigned(vi a, vi b) { return (vi)_mm512_max_epu32((__m512i)a, (__m512i)b); }
+    SN_INLINE v lookup16(const T *t, vi i) { return _mm512_permutexvar_ps((__m512i)i, load(t)); }
+    SN_INLINE v lookup32(const T *t, vi i) { return _mm512_permutex2var_ps(load(t), (__m512i)i, load(t + 16)); }
+    // Lanes S .. S + 15 of the pair a, b.
+    template <int S> SN_INLINE v shift(v a, v b) {
+        if constexpr (S == 0) return a;
+        else if constexpr (S == W) return b;
+        else return (v)_mm512_alignr_epi32((__m512i)b, (__m512i)a, S);
+    }
+    SN_INLINE v load_f16(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
+    SN_INLINE void store_f16(uint16_t *p, v x) {
+        _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+    }
+    SN_INLINE v load_bf16(const uint16_t *p) {
+        return (v)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16);
+    }
+    SN_INLINE void store_bf16(uint16_t *p, v x) {
+        const __m512i b = (__m512i)x;
+        const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(b, 16), _mm512_set1_epi32(1));
+        __m512i r = _mm512_add_epi32(_mm512_add_epi32(b, _mm512_set1_epi32(0x7fff)), odd);
+        r = _mm512_mask_or_epi32(r, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), b, _mm512_set1_epi32(0x400000));
+        _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(r, 16)));
+    }
+};
+
+struct F64 : Extension<double, int64_t, 8> {
+    SN_INLINE __mmask8 first(int64_t n) { return (__mmask8)((1u << n) - 1); }
+    SN_INLINE v load_part(const T *p, int64_t n) { return _mm512_maskz_loadu_pd(first(n), p); }
+    SN_INLINE void store_part(T *p, v x, int64_t n) { _mm512_mask_storeu_pd(p, first(n), x); }
+    SN_INLINE void stream(T *p, v x) { _mm512_stream_pd(p, x); }
+    SN_INLINE void fence() { _mm_sfence(); }
+    SN_INLINE v all(T x) { return _mm512_set1_pd(x); }
+    SN_INLINE vi all_int(Int x) { return (vi)_mm512_set1_epi64(x); }
+    SN_INLINE v fma(v a, v b, v c) { return _mm512_fmadd_pd(a, b, c); }
+    SN_INLINE vi max_unsigned(vi a, vi b) { return (vi)_mm512_max_epu64((__m512i)a, (__m512i)b); }
+    SN_INLINE v lookup16(const T *t, vi i) { return _mm512_permutex2var_pd(load(t), (__m512i)i, load(t + 8)); }
+    SN_INLINE v lookup32(const T *t, vi i) {
+        const __mmask8 upper = _mm512_test_epi64_mask((__m512i)i, _mm512_set1_epi64(16));
+        return _mm512_mask_blend_pd(upper, lookup16(t, i), lookup16(t + 16, i));
+    }
+    template <int S> SN_INLINE v shift(v a, v b) {
+        if constexpr (S == 0) return a;
+        else if constexpr (S == W) return b;
+        else return (v)_mm512_alignr_epi64((__m512i)b, (__m512i)a, S);
+    }
+};
+
+} // namespace
+} // namespace avx512
+} // namespace cpu
+} // namespace sn
