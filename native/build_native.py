@@ -50,14 +50,20 @@ COMMON_FLAGS = [
     "-Wall",
     "-Wextra",
     "-Wno-psabi",
+    "-Wno-unknown-warning-option",  # g++ and clang do not know all of each other's
 ]
 
 AVX2_FLAGS = ["-mavx2", "-mfma", "-mf16c"]
-AVX512_FLAGS = [f"-mavx512{part}" for part in ("f", "dq", "bw", "vl", "cd")]
+AVX512_FLAGS = [
+    *(f"-mavx512{part}" for part in ("f", "dq", "bw", "vl", "cd")),
+    *AVX2_FLAGS,
+    "-mprefer-vector-width=512",
+    "-Wno-maybe-uninitialized",  # g++ 12 warns of its own intrinsics
+]
 
 # Instruction-set targets by machine: name and flags of native/src/cpu/targets/NAME.cpp. The scalar
 # target needs none; dispatch learns from SN_HAVE_NAME which of the others were built.
-X86_TARGETS = {"avx2": AVX2_FLAGS, "avx512": [*AVX512_FLAGS, *AVX2_FLAGS, "-mprefer-vector-width=512"]}
+X86_TARGETS = {"avx2": AVX2_FLAGS, "avx512": AVX512_FLAGS}
 ARM_TARGETS: dict[str, list[str]] = {"neon": []}
 TARGETS = {"x86_64": X86_TARGETS, "amd64": X86_TARGETS, "aarch64": ARM_TARGETS, "arm64": ARM_TARGETS}
 
@@ -88,7 +94,7 @@ class Platform:
     def default(cls) -> Platform:
         # Cross builds of Python packages name their target in this variable.
         found = cls.parse(os.environ.get("_PYTHON_HOST_PLATFORM") or sysconfig.get_platform())
-        return cls(found.system, platform.machine()) if found.machine == "universal2" else found
+        return cls(found.system, platform.machine().lower()) if found.machine == "universal2" else found
 
     @property
     def darwin(self) -> bool:
@@ -230,7 +236,7 @@ class Core:
 
     def units(self) -> list[Unit]:
         src = NATIVE / "src"
-        targets = {n: f for n, f in TARGETS.get(self.platform.machine.lower(), {}).items()}
+        targets = TARGETS.get(self.platform.machine, {})
         plain = [*src.glob("*.cpp"), *src.glob("ops/*.cpp"), *src.glob("cpu/*.cpp"), src / "cpu/targets/scalar.cpp"]
         flags = self.common_flags([f"-DSN_HAVE_{name.upper()}=1" for name in targets])
         base = [*self.cxx, *self.arch_flags(), *flags]
