@@ -58,13 +58,13 @@ template <class V> SN_INLINE Normalized<V> normalize(typename V::v t) {
     return {bits, e};
 }
 
-// 2^n for an integer n of any size: two factors, so that a product with them rounds once.
+// 2^n for an integer n of any size: two factors that are normal numbers, so that a product with them rounds once.
 template <class V> struct Scales {
     typename V::v first, second;
 };
 template <class V> SN_INLINE Scales<V> scales(typename V::v n) {
     using T = typename V::T;
-    constexpr T most = sizeof(T) == 4 ? T(300) : T(2200), magic = sizeof(T) == 4 ? T(12582912) : T(6755399441055744);
+    constexpr T most = sizeof(T) == 4 ? T(252) : T(2044), magic = sizeof(T) == 4 ? T(12582912) : T(6755399441055744);
     n = V::choose(V::less(n, V::all(-most)), V::all(-most), n);
     n = V::choose(V::less(V::all(most), n), V::all(most), n);
     // Rounded to an integer by the addition, whose low bits then hold it.
