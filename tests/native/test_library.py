@@ -1,0 +1,80 @@
+"""What the shipped shared library holds: exported names, links, hardening, nothing shared between instruction sets."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+PACKAGE = Path(importlib.util.find_spec("spatialnorm").submodule_search_locations[0])
+
+pytestmark = pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads ELF files, which Linux has")
+
+
+def output_of(*command: object) -> str:
+    if not shutil.which(str(command[0])):
+        pytest.skip(f"no {command[0]} on this machine (Debian package binutils)")
+    return subprocess.run([str(c) for c in command], capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture(scope="module")
+def library() -> Path:
+    (path,) = (PACKAGE / "lib").glob("libspatialnorm.so.*")
+    return path
+
+
+@pytest.fixture(scope="module")
+def extension() -> Path:
+    (path,) = PACKAGE.glob(f"_core.{sys.implementation.cache_tag}*.so")
+    return path
+
+
+def test_only_the_c_interface_is_exported(library):
+    """A name added goes into symbols.txt and raises SN_ABI_VERSION; a name lost breaks programs built before."""
+    lines = output_of("nm", "-D", "--defined-only", library).splitlines()
+    assert sorted(line.split()[-1] for line in lines) == (HERE / "symbols.txt").read_text().split()
+
+
+def test_file_name_is_the_soname(library):
+    assert f"Library soname: [{library.name}]" in output_of("readelf", "-d", library)
+
+
+def test_extension_finds_the_library_beside_it(extension, library):
+    dynamic = output_of("readelf", "-d", extension)
+    assert f"Shared library: [{library.name}]" in dynamic
+    paths = re.findall(r"Library r(?:un)?path: \[(.*)\]", dynamic)
+    assert paths == ["$ORIGIN/lib"]
+
+
+@pytest.mark.parametrize("which", ["library", "extension"])
+def test_hardening(which, request):
+    path = request.getfixturevalue(which)
+    segments = output_of("readelf", "-lW", path)
+    assert "GNU_RELRO" in segments
+    assert re.search(r"GNU_STACK .* RW ", segments), "the stack must not be executable"
+    assert "NOW" in output_of("readelf", "-d", path)
+    assert "__stack_chk_fail" in output_of("nm", "-D", "--undefined-only", path)
+
+
+def build_folders() -> list[Path]:
+    return sorted({path.parent for path in ROOT.glob("build/native-*/src/cpu/targets/scalar.o")})
+
+
+@pytest.mark.skipif(not build_folders(), reason="the object files of a build are not here (build/native-*)")
+def test_instruction_sets_share_no_code():
+    """An inline function in two objects is kept once, perhaps as AVX-512 code that other processors run into.
+
+    So an object made with instruction-set flags defines its own table and nothing that can be merged.
+    """
+    for folder in build_folders():
+        for path in folder.glob("*.o"):
+            names = [line.split(maxsplit=2) for line in output_of("nm", "--defined-only", "-C", path).splitlines()]
+            shared = [name for _, kind, name in names if kind.isupper() or kind in "uvw"]
+            assert shared == [f"sn::cpu::{path.stem}::target"], path

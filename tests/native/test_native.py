@@ -1,0 +1,168 @@
+"""The native core through its C header alone, on every instruction set.
+
+The programs are linked with the library of the installed package. NEON is cross-built from the source
+tree and run by qemu.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+HERE = Path(__file__).parent
+ROOT = HERE.parent.parent
+PACKAGE = Path(importlib.util.find_spec("spatialnorm").submodule_search_locations[0])
+LIBRARIES = sorted((PACKAGE / "lib").glob("libspatialnorm*"))
+INCLUDE = PACKAGE / "include"
+
+ISAS = {"x86_64": ["scalar", "avx2", "avx512"], "aarch64": ["scalar", "neon"], "arm64": ["scalar", "neon"]}
+# Processor flags, as Linux names them, without which an instruction set may be missing.
+NEEDED = {"avx2": {"avx2", "fma", "f16c"}, "avx512": {f"avx512{part}" for part in ("f", "dq", "bw", "vl", "cd")}}
+CANNOT_RUN = 77
+
+WARNINGS = ["-Wall", "-Wextra", "-Werror", "-pedantic"]
+PROGRAMS = {
+    "run_cases": (["run_cases.cpp", "table.cpp"], ["-std=c++17"]),
+    "threads": (["threads.cpp"], ["-std=c++17", "-pthread"]),
+    "c_interface": (["c_interface.c"], ["-std=c11"]),
+}
+
+CROSS_CXX, CROSS_CC, QEMU = "aarch64-linux-gnu-g++", "aarch64-linux-gnu-gcc", "qemu-aarch64-static"
+DEBIAN_PACKAGE = {CROSS_CXX: "g++-aarch64-linux-gnu", CROSS_CC: "gcc-aarch64-linux-gnu", QEMU: "qemu-user-static"}
+CROSS_ROOT = Path("/usr/aarch64-linux-gnu")
+
+
+def run(*command: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([str(c) for c in command], env=env, capture_output=True, text=True, check=False)
+
+
+def compile_program(name: str, folder: Path, library: Path, include: Path, cc: str, cxx: str) -> Path:
+    sources, flags = PROGRAMS[name]
+    program = folder / name
+    compiler = cc if sources[0].endswith(".c") else cxx
+    done = run(
+        *(compiler, *flags, *WARNINGS, "-O2", f"-I{include}", *(HERE / source for source in sources), library),
+        *("-o", program, f"-Wl,-rpath,{library.parent}", "-lm"),
+    )
+    assert done.returncode == 0, done.stderr
+    return program
+
+
+def tool(*names: str) -> str:
+    """Return the first of these programs that is there, or skip naming what lacks."""
+    found = next((name for name in names if shutil.which(name)), None)
+    if not found:
+        pytest.skip(f"no {' or '.join(names)} on this machine")
+    return found
+
+
+@pytest.fixture(scope="session")
+def build(tmp_path_factory):
+    """Return a function that gives the path of a test program, linked with the installed library."""
+    folder = tmp_path_factory.mktemp("native")
+
+    @cache
+    def program(name: str) -> Path:
+        compilers = tool("cc", "gcc", "clang"), tool("c++", "g++", "clang++")
+        return compile_program(name, folder, LIBRARIES[0], INCLUDE, *compilers)
+
+    return program
+
+
+@pytest.fixture(scope="session")
+def table(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("cases") / "table"
+    done = run(sys.executable, HERE / "make_cases.py", path)
+    assert done.returncode == 0, done.stderr
+    return path
+
+
+def processor_flags() -> set[str]:
+    info = Path("/proc/cpuinfo")
+    match = re.search(r"^flags\s*:(.*)$", info.read_text(), re.M) if info.exists() else None
+    return set(match[1].split()) if match else set()
+
+
+def run_on(isa: str, *command: object) -> str:
+    """Run with an instruction set forced; skip only if the processor really lacks it."""
+    done = run(*command, env={"SPATIALNORM_ISA": isa, "PATH": "/usr/bin:/bin"})
+    if done.returncode == CANNOT_RUN:
+        lacks = NEEDED.get(isa, set()) - processor_flags()
+        assert lacks, f"the processor has all that {isa} needs, but: {done.stdout}"
+        pytest.skip(f"this processor lacks {', '.join(sorted(lacks))}")
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def hash_of(output: str, isa: str) -> str:
+    match = re.search(rf"^{isa}: [1-9]\d* passed, 0 failed, hash ([0-9a-f]{{16}})$", output, re.M)
+    assert match, output
+    return match[1]
+
+
+@pytest.fixture(scope="session")
+def hashes() -> dict[str, str]:
+    """Hashes of all results by instruction set, as the tests below find them."""
+    return {}
+
+
+def check_hash(hashes: dict[str, str], isa: str, output: str) -> None:
+    """Hold equal bits among the instruction sets that have fused multiply-add."""
+    hashes[isa] = hash_of(output, isa)
+    fused = {name: value for name, value in hashes.items() if name != "scalar"}
+    assert len(set(fused.values())) <= 1, fused
+
+
+@pytest.mark.parametrize("isa", ISAS.get(platform.machine(), ["scalar"]))
+def test_cases(build, table, hashes, isa):
+    check_hash(hashes, isa, run_on(isa, build("run_cases"), table))
+
+
+@pytest.mark.parametrize("isa", ISAS.get(platform.machine(), ["scalar"]))
+@pytest.mark.parametrize("program", ["c_interface", "threads"])
+def test_program(build, program, isa):
+    assert "passed" in run_on(isa, build(program))
+
+
+@pytest.fixture(scope="session")
+def neon_library() -> Path:
+    """Return the core built for 64-bit ARM from the source tree."""
+    if platform.machine() in ("aarch64", "arm64"):
+        pytest.skip("this machine runs NEON itself: see test_cases[neon]")
+    missing = [DEBIAN_PACKAGE[name] for name in (CROSS_CXX, CROSS_CC, QEMU) if not shutil.which(name)]
+    if missing:
+        pytest.skip(f"Debian packages not installed: {', '.join(missing)}")
+    script = ROOT / "native" / "build_native.py"
+    if not script.exists():
+        pytest.skip("the source tree with native/build_native.py is not here")
+    folder = ROOT / "build" / "native-linux-aarch64"
+    done = run(sys.executable, script, "--output", folder, "--target", "linux-aarch64", "--cxx", CROSS_CXX)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "warning:" not in done.stderr, done.stderr
+    return Path(done.stdout.splitlines()[-1])
+
+
+@pytest.mark.parametrize("program", ["run_cases", "c_interface", "threads"])
+def test_neon_under_qemu(tmp_path, neon_library, table, hashes, program):
+    path = compile_program(program, tmp_path, neon_library, ROOT / "native" / "include", CROSS_CC, CROSS_CXX)
+    output = run_on("neon", QEMU, "-L", CROSS_ROOT, path, *([table] if program == "run_cases" else []))
+    if program == "run_cases":
+        check_hash(hashes, "neon", output)
+    else:
+        assert "passed" in output
+
+
+def test_equal_bits(hashes):
+    """Say which hashes were compared; the comparison itself is in check_hash."""
+    fused = {name: value for name, value in hashes.items() if name != "scalar"}
+    if len(fused) < 2:
+        pytest.skip(f"fewer than two instruction sets with fused multiply-add ran here: {sorted(fused) or 'none'}")
+    assert len(set(fused.values())) == 1, fused
