@@ -1,0 +1,128 @@
+"""Devices, threads, and what this installation is made of."""
+
+from __future__ import annotations
+
+import operator
+import os
+import platform
+import sys
+from dataclasses import dataclass
+from typing import SupportsIndex
+
+import numpy
+
+from spatialnorm import _core
+
+AUTO = -1  # as _core counts
+
+
+@dataclass(frozen=True)
+class Device:
+    """Something that runs the operation.
+
+    Attributes
+    ----------
+    name : str
+        "CPU", or the system's name of a Metal device.
+    kind : str
+        "cpu" or "metal": what `device=` takes.
+    description : str
+        The instruction set in use, or why the device cannot run.
+    available : bool
+        Whether it can run here.
+    """
+
+    name: str
+    kind: str
+    description: str
+    available: bool = True
+
+
+def devices() -> list[Device]:
+    """List the devices of this machine, also those that cannot run, with the reason.
+
+    Returns
+    -------
+    list of Device
+        The CPU first.
+    """
+    return [Device(name, kind, text, available) for _, available, kind, name, text in _core.devices()]
+
+
+def device_number(device: str | Device) -> int:
+    """Find the device's number in the C interface.
+
+    Raises
+    ------
+    RuntimeError
+        There is no such device here, or it cannot run.
+    """
+    if device == "auto":
+        return AUTO
+    reason = "is not on this machine"
+    for number, available, kind, name, description in _core.devices():
+        if device in (kind, Device(name, kind, description, available)):
+            if available or kind == "cpu":  # the CPU's own words come from the core, when it is asked for a plan
+                return number
+            reason = f"cannot run here: {name} is {description}"
+            break
+    label = repr(device) if isinstance(device, str) else repr(device.name)
+    raise RuntimeError(f"device {label} {reason}")
+
+
+def set_num_threads(n: SupportsIndex | None) -> None:
+    """Set how many threads one call may use.
+
+    Parameters
+    ----------
+    n : int or None
+        At least 1, the calling thread included. None restores the default: ``SPATIALNORM_NUM_THREADS``,
+        or what the process's affinity and control group allow.
+
+    Raises
+    ------
+    ValueError
+        `n` is less than 1, or no integer.
+    """
+    try:
+        count = 0 if n is None else operator.index(n)
+    except TypeError:
+        count = -1
+    if n is not None and (count < 1 or count >= 2**31 or isinstance(n, bool)):
+        raise ValueError(f"n must be an int, at least 1, or None for the default, not {n!r}")
+    _core.set_num_threads(count)
+
+
+def get_num_threads() -> int:
+    """Tell how many threads one call may use, the calling thread included.
+
+    Returns
+    -------
+    int
+    """
+    return _core.get_num_threads()
+
+
+def config() -> dict[str, str]:
+    """Facts on this installation, as `show_config` prints them."""
+    facts = {
+        "spatialnorm": _core.version(),
+        "python": f"{platform.python_version()} ({sys.implementation.name}), {platform.machine()} {platform.system()}",
+        "numpy": numpy.__version__,
+        "package": os.path.dirname(os.path.abspath(__file__)),
+    }
+    try:
+        facts["instruction set"] = _core.isa()
+    except RuntimeError as error:
+        facts["instruction set"] = f"none: {error}"
+    facts["threads"] = str(get_num_threads())
+    for device in devices():
+        state = "" if device.available else "cannot run: "
+        facts[f"device {device.kind!r}"] = f"{device.name}: {state}{device.description}"
+    return facts
+
+
+def show_config() -> None:
+    """Print version, build, instruction set, threads and devices."""
+    for name, value in config().items():
+        print(f"{name:>16}  {value}")
