@@ -1,0 +1,5 @@
+// Stand-in for <TargetConditionals.h>: only what metal-cpp names.
+#pragma once
+#define TARGET_OS_MAC 1
+#define TARGET_OS_OSX 1
+#define TARGET_OS_IPHONE 0
