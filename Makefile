@@ -1,0 +1,61 @@
+# One command each. They work in the environment .venv, made by the interpreter PYTHON, or with READY= in the one
+# whose programs lie in BIN.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(abspath $(VENV))/bin
+READY := $(VENV)/ready
+CXX_FILES = $(shell find metal native tests -name '*.cpp' -o -name '*.c' -o -name '*.h' -o -name '*.inl')
+
+.DEFAULT_GOAL := help
+.PHONY: help dev build check test lint format bench softmetal neon sdist clean
+
+help: ## this list
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+# The environment is made again when what it must hold has changed.
+$(VENV)/ready: pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install -q --upgrade pip
+	$(BIN)/pip install -q 'setuptools>=77' 'cython>=3.1' 'numpy>=2.0'
+	$(BIN)/pip install -q --no-build-isolation -e '.[dev]'
+	touch $@
+
+dev: $(READY) ## an environment in .venv with everything that the other commands need
+
+build: $(READY) ## bring core and extension up to date in the tree
+	$(BIN)/python setup.py -q build_ext --inplace
+
+check: lint build test ## lint, build, test: what must pass before a commit
+
+test: build ## the whole suite
+	$(BIN)/pytest
+
+lint: $(READY) ## ruff, mypy, cython-lint, clang-format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/cython-lint spatialnorm
+	$(BIN)/clang-format --dry-run --Werror $(CXX_FILES)
+
+format: $(READY) ## let ruff and clang-format lay out the sources
+	$(BIN)/ruff check --fix-only -q .
+	$(BIN)/ruff format -q .
+	$(BIN)/clang-format -i $(CXX_FILES)
+
+bench: build ## the benchmarks; BENCH='--quick' for a minute
+	$(BIN)/python -m benchmarks $(BENCH)
+
+softmetal: ## build the emulated Metal device; the last line is the command that runs programs on it
+	@tests/softmetal/build.sh
+
+neon: build ## the native tests, NEON under qemu among them
+	$(BIN)/pytest tests/native -v
+
+sdist: $(READY) ## the source distribution in dist/
+	$(BIN)/python -m build --sdist
+
+clean: ## remove what the other commands made, the environment excepted
+	rm -rf build dist *.egg-info spatialnorm/include spatialnorm/lib spatialnorm/cmake spatialnorm/*.so
+	rm -rf .pytest_cache .hypothesis .mypy_cache .ruff_cache
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
