@@ -68,7 +68,7 @@ _CROSS_CHANNEL = _always("it normalizes across channels only, which is another o
 
 
 def _odd_part(g: Given) -> tuple[int, int]:
-    """oneDNN and OpenVINO run an even size n as the window n-1, but still divide by n^2."""
+    """Take the window that oneDNN and OpenVINO run: n-1 for an even n, though they still divide by n^2."""
     return (g.size - 1, g.size - 1) if g.even else (g.size, g.size)
 
 

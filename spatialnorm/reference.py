@@ -117,7 +117,8 @@ def local_energy(
     x = np.asarray(x).astype(dtype)
     with np.errstate(all="ignore"):
         s = window_sum(x * x, kernel_size, axes=axes, edge=edge, dtype=dtype)
-        return x.dtype.type(delta) + x.dtype.type(alpha) / (kh * kw) * s
+        t: Array = x.dtype.type(delta) + x.dtype.type(alpha) / (kh * kw) * s
+    return t
 
 
 def spatial_forward(
@@ -135,7 +136,8 @@ def spatial_forward(
     x = np.asarray(x).astype(dtype)
     t = local_energy(x, kernel_size, alpha, delta, axes=axes, edge=edge, dtype=dtype)
     with np.errstate(all="ignore"):
-        return x * t ** x.dtype.type(-beta)
+        y: Array = x * t ** x.dtype.type(-beta)
+    return y
 
 
 def spatial_gradient(
@@ -166,9 +168,11 @@ def spatial_gradient(
         q = t ** real(-beta)
         if gradient == "documented":
             m = window_sum_adjoint(grad_y * x, kernel_size, axes=axes, edge=edge, dtype=dtype)
-            return q * (grad_y - 2 * real(alpha) * real(beta) * x / t * m)
-        a = window_sum_adjoint(grad_y * x * q / t, kernel_size, axes=axes, edge=edge, dtype=dtype)
-        return grad_y * q - 2 * real(alpha) * real(beta) / (kh * kw) * x * a
+            grad_x: Array = q * (grad_y - 2 * real(alpha) * real(beta) * x / t * m)
+        else:
+            a = window_sum_adjoint(grad_y * x * q / t, kernel_size, axes=axes, edge=edge, dtype=dtype)
+            grad_x = grad_y * q - 2 * real(alpha) * real(beta) / (kh * kw) * x * a
+    return grad_x
 
 
 def spatial_jvp(
@@ -191,7 +195,8 @@ def spatial_jvp(
     with np.errstate(all="ignore"):
         q = t ** real(-beta)
         s = window_sum(x * dx, kernel_size, axes=axes, edge=edge, dtype=dtype)
-        return q * dx - 2 * real(alpha) * real(beta) / (kh * kw) * x * (q / t) * s
+        dy: Array = q * dx - 2 * real(alpha) * real(beta) / (kh * kw) * x * (q / t) * s
+    return dy
 
 
 def spatial_parameter_gradients(
@@ -206,7 +211,7 @@ def spatial_parameter_gradients(
     edge: str = "zero",
     dtype: DTypeLike = np.float64,
 ) -> tuple[float, float, float]:
-    """Derivatives of ``sum(grad_y * Y)`` with respect to alpha, beta and delta.
+    """Differentiate ``sum(grad_y * Y)`` with respect to alpha, beta and delta.
 
     ::
 

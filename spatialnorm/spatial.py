@@ -158,16 +158,20 @@ class SpatialNorm(Spatial):
         return (height if height == width else (height, width),), named
 
     def __repr__(self) -> str:
+        """Show a call that makes an equal object."""
         (size,), named = self._call()
         return f"{type(self).__name__}({', '.join([repr(size), *(f'{k}={v!r}' for k, v in named.items())])})"
 
     def __eq__(self, other: object) -> bool:
+        """Compare the arguments."""
         return type(other) is type(self) and isinstance(other, SpatialNorm) and self.arguments == other.arguments
 
     def __hash__(self) -> int:
+        """Hash the arguments."""
         return hash(self.arguments)
 
     def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the arguments; plans are made anew."""
         return copyreg.__newobj_ex__, (type(self), *self._call())  # type: ignore[attr-defined]
 
 
@@ -331,7 +335,7 @@ def spatial_norm_gradient(
 
 
 def halo(kernel_size: KernelSize, gradient: bool = False) -> tuple[tuple[int, int], tuple[int, int]]:
-    """Samples around a tile that its result depends on.
+    """Count the samples around a tile that its result depends on.
 
     The forward pass needs the window; the exact gradient also the windows of the samples whose windows
     hold a sample, which is one less than the kernel size on every side.
