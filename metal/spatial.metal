@@ -1,0 +1,32 @@
+// Spatial normalization and its derivatives, all kernels. Metal Shading Language.
+#include "spatial_plain.h"
+#include "spatial_parameter_gradients.h"
+#include "spatial_general.h"
+
+// An entry point under the name that the host asks for.
+#define SPATIAL_ENTRY(name, ...) \
+    template [[host_name(name)]] [[kernel]] decltype(__VA_ARGS__) __VA_ARGS__;
+
+#define SPATIAL_ANY_WINDOW(type)                                                                        \
+    SPATIAL_ENTRY("spatial_forward_plain_" #type, spatial_forward_plain<type>)                          \
+    SPATIAL_ENTRY("spatial_gradient_terms_plain_" #type, spatial_gradient_terms_plain<type>)            \
+    SPATIAL_ENTRY("spatial_gradient_plain_" #type, spatial_gradient_plain<type>)                        \
+    SPATIAL_ENTRY("spatial_gradient_documented_plain_" #type, spatial_gradient_documented_plain<type>)  \
+    SPATIAL_ENTRY("spatial_jvp_plain_" #type, spatial_jvp_plain<type>)                                  \
+    SPATIAL_ENTRY("spatial_parameter_gradients_plain_" #type, spatial_parameter_gradients_plain<type>)  \
+    SPATIAL_ENTRY("spatial_square_sums_" #type, spatial_square_sums<type>)                              \
+    SPATIAL_ENTRY("spatial_product_sums_" #type, spatial_product_sums<type>)                            \
+    SPATIAL_ENTRY("spatial_square_sums_plain_" #type, spatial_square_sums_plain<type>)                  \
+    SPATIAL_ENTRY("spatial_product_sums_plain_" #type, spatial_product_sums_plain<type>)                \
+    SPATIAL_ENTRY("spatial_forward_general_" #type, spatial_forward_general<type>)                      \
+    SPATIAL_ENTRY("spatial_gradient_terms_" #type, spatial_gradient_terms<type>)                        \
+    SPATIAL_ENTRY("spatial_gradient_general_" #type, spatial_gradient_general<type>)                    \
+    SPATIAL_ENTRY("spatial_gradient_documented_general_" #type, spatial_gradient_documented_general<type>) \
+    SPATIAL_ENTRY("spatial_jvp_general_" #type, spatial_jvp_general<type>)                              \
+    SPATIAL_ENTRY("spatial_parameter_gradients_" #type, spatial_parameter_gradients<type>)
+
+SPATIAL_ANY_WINDOW(float)
+SPATIAL_ANY_WINDOW(half)
+#if __METAL_VERSION__ >= 310
+SPATIAL_ANY_WINDOW(bfloat)
+#endif

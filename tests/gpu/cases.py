@@ -1,0 +1,133 @@
+"""Arrays and parameters that every kernel is checked on, and how far it may be from float64."""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+
+import numpy as np
+from launch import Operation
+
+# Largest error over largest magnitude. A 16-bit result is rounded once more.
+TOLERANCE = {"float": 2e-6, "half": 6e-4, "bfloat": 4.5e-3}
+POISON = 1e30
+STORAGE = {"float": np.float32, "half": np.float16, "bfloat": np.uint16}
+
+
+def store(values, dtype):
+    """float values as the dtype's storage; bfloat16 is kept in uint16."""
+    if dtype != "bfloat":
+        with np.errstate(over="ignore"):
+            return np.asarray(values).astype(STORAGE[dtype])
+    bits = np.asarray(values, np.float32).view(np.uint32).astype(np.uint64)
+    return ((bits + 0x7FFF + (bits >> 16 & 1)) >> 16).astype(np.uint16)
+
+
+def load(stored, dtype):
+    if dtype != "bfloat":
+        return np.asarray(stored, np.float64)
+    return (np.asarray(stored).astype(np.uint32) << 16).view(np.float32).astype(np.float64)
+
+
+def layout(shape, name, dtype):
+    """Return (whole memory, view of `shape`) for images of shape (n, c, h, w) laid out as `name`."""
+    n, c, h, w = shape
+    storage = STORAGE[dtype]
+    if name == "nchw":
+        base = np.empty(shape, storage)
+        return base, base
+    if name == "nhwc":
+        base = np.empty((n, h, w, c), storage)
+        return base, base.transpose(0, 3, 1, 2)
+    if name == "transposed":
+        base = np.empty((n, c, w, h), storage)
+        return base, base.transpose(0, 1, 3, 2)
+    if name == "reversed":
+        base = np.empty(shape, storage)
+        return base, base[:, ::-1, ::-1, ::-1]
+    if name == "strided":
+        base = np.empty((n, c, 2 * h, 3 * w), storage)
+        return base, base[:, :, ::2, ::3]
+    if name == "padded":  # rows that start at multiples of 16 bytes, longer than the image
+        base = np.empty((n, c, h, (w + 15) // 8 * 8), storage)
+        return base, base[..., :w]
+    if name == "odd":  # nothing aligned
+        base = np.empty(n * c * (h * w + 1) + 1, storage)
+        step = base.itemsize
+        return base, np.lib.stride_tricks.as_strided(base[1:], shape, (c * (h * w + 1) * step, (h * w + 1) * step, w * step, step))
+    raise ValueError(f"no layout {name}")
+
+
+@dataclass(frozen=True)
+class Case:
+    operation: Operation
+    shape: tuple[int, int, int, int]
+    layout: str = "nchw"
+
+    def __str__(self):
+        o = self.operation
+        which = o.which + ("_documented" if o.documented else "")
+        return f"{which} {o.design} {o.dtype} {self.shape} {self.layout} {o.kernel} {o.edge} beta {o.beta} delta {o.delta}"
+
+
+WHICH = [("forward", False), ("gradient", False), ("gradient", True), ("jvp", False), ("parameter_gradients", False)]
+
+# Shapes and windows: odd, even, flat, larger than the image, single rows and columns, several planes.
+SMALL = [
+    ((2, 3, 13, 17), (1, 1)), ((1, 2, 13, 37), (3, 5)), ((1, 1, 40, 70), (5, 5)), ((2, 1, 9, 7), (4, 2)),
+    ((1, 1, 5, 6), (9, 11)), ((1, 2, 33, 50), (8, 6)), ((1, 1, 30, 90), (2, 3)), ((2, 3, 1, 1), (5, 5)),
+    ((1, 1, 1, 40), (3, 7)), ((1, 3, 40, 1), (7, 3)), ((3, 2, 2, 2), (2, 2)), ((1, 1, 12, 150), (1, 31)),
+]  # fmt: skip
+EDGES = ["zero", "clamp"]
+
+
+def any_window(designs=("plain", "general"), shapes=SMALL):
+    """Kernels that take every window, over every pass, edge, dtype and layout."""
+    layouts = itertools.cycle(["nchw", "nhwc", "reversed", "strided", "odd", "transposed", "padded"])
+    dtypes = itertools.cycle(["float", "half", "float", "bfloat", "float"])
+    betas = itertools.cycle([(0.75, 1.1), (5.0, 1.0), (-1.5, 2.0), (0.5, 0.3), (1.0, 1.0)])
+    for (shape, kernel), edge, (which, documented), design in itertools.product(shapes, EDGES, WHICH, designs):
+        if documented and edge == "clamp":
+            continue
+        beta, delta = next(betas)
+        operation = Operation(which, kernel, 1.3, beta, delta, edge, documented, next(dtypes), design)
+        yield Case(operation, shape, next(layouts))
+
+
+def random_arrays(case, seed=0):
+    """(memory, view) for each image, inputs filled, the output poisoned."""
+    random = np.random.default_rng(seed)
+    dtype, images = case.operation.dtype, []
+    inputs = 2 if case.operation.which != "forward" else 1
+    for _ in range(inputs):
+        base, view = layout(case.shape, case.layout, dtype)
+        base[...] = store(np.full(base.shape, POISON, np.float32), dtype)
+        view[...] = store(random.standard_normal(case.shape), dtype)
+        images.append((base, view))
+    if case.operation.which != "parameter_gradients":
+        base, view = layout(case.shape, case.layout, dtype)
+        base[...] = store(np.full(base.shape, POISON, np.float32), dtype)
+        images.append((base, view))
+    return images
+
+
+def split(case, views):
+    """Return x and the other input (or None) as float64, whichever order the pass takes them in."""
+    values = [load(v, case.operation.dtype) for v in views]
+    if case.operation.which == "forward":
+        return values[0], None
+    return (values[0], values[1]) if case.operation.which == "jvp" else (values[1], values[0])
+
+
+def error(out, ref):
+    """Largest error over largest magnitude; infinite where non-finite values disagree."""
+    finite = np.isfinite(ref)
+    if not np.array_equal(np.isnan(out), np.isnan(ref)) or not np.array_equal(out[~finite & ~np.isnan(ref)], ref[~finite & ~np.isnan(ref)]):
+        return np.inf
+    if not finite.any():
+        return 0.0
+    return float(np.max(np.abs(out[finite] - ref[finite])) / max(np.max(np.abs(ref[finite])), 1e-300))
+
+
+def every():
+    yield from any_window()

@@ -1,0 +1,177 @@
+"""The Metal kernels without a Mac: the same text as CUDA (nvcc) or as C++ (g++, fibers).
+
+``compat/metal_stdlib`` maps keywords and builtins.  This module expands the preprocessor's macros, reads the
+entry points (``kernel void ...``) and their instantiations (``[[host_name(...)]]``), and writes for each a
+wrapper that supplies what Metal passes by attribute.  In the text itself it changes one thing: it writes
+``threadgroup_array`` where ``threadgroup`` declares an array, because Metal has one word for the array and for
+pointers to it, and CUDA and C++ have not.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import hashlib
+import os
+import re
+import shutil
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+METAL = ROOT / "metal"
+BUILD = ROOT / "build" / "gpu"
+
+ENTRY = re.compile(r"(?:template\s*<(?P<template>[^>]*)>\s*)?kernel\s+void\s+(?P<name>\w+)\s*\((?P<parameters>.*?)\)\s*\{", re.S)
+PARAMETER = re.compile(r"(.*?)(\w+)\s*\[\[(\w+)(?:\(\d+\))?\]\]\s*,?", re.S)
+INSTANCE = re.compile(r"template\s*\[\[host_name\((?P<name>[^)]*)\)\]\]\s*\[\[kernel\]\]\s*decltype\((?P<function>.*?)\)[^;]*;", re.S)
+ARRAY = re.compile(r"\bthreadgroup\s+(\w+\s+\w+\s*\[)")
+BUILTIN = {
+    "cuda": {
+        "threadgroup_position_in_grid": "blockIdx.x",
+        "thread_index_in_threadgroup": "threadIdx.x",
+        "thread_index_in_simdgroup": "threadIdx.x % 32u",
+        "simdgroup_index_in_threadgroup": "threadIdx.x / 32u",
+        "threads_per_threadgroup": "blockDim.x",
+    },
+    "cpu": {
+        "threadgroup_position_in_grid": "fibers::group_number",
+        "thread_index_in_threadgroup": "fibers::self_lane",
+        "thread_index_in_simdgroup": "fibers::self_lane % 32u",
+        "simdgroup_index_in_threadgroup": "fibers::self_lane / 32u",
+        "threads_per_threadgroup": "unsigned(fibers::all.size())",
+    },
+}
+
+
+@dataclass(frozen=True)
+class Instance:
+    """One function of the library: its name for the host, and the C++ that names it."""
+
+    name: str
+    function: str
+    parameters: tuple[tuple[str, str, str], ...]  # type, name, attribute
+
+    @property
+    def buffers(self) -> list[tuple[str, str]]:
+        return [(kind, name) for kind, name, attribute in self.parameters if attribute == "buffer"]
+
+
+@dataclass(frozen=True)
+class Library:
+    """The expanded text without its instantiations, and the instantiations."""
+
+    text: str
+    instances: tuple[Instance, ...]
+
+    def named(self, names=None) -> list[Instance]:
+        return [i for i in self.instances if names is None or i.name in names]
+
+
+def expand(file: Path, seen: set[Path]) -> str:
+    """Return the file's text with its own headers put in place."""
+    lines = []
+    for line in file.read_text().splitlines():
+        own = re.match(r'\s*#\s*include\s+"([^"]+)"', line)
+        if own:
+            header = (file.parent / own[1]).resolve()
+            if header not in seen:
+                seen.add(header)
+                lines.append(expand(header, seen))
+        elif not re.match(r"\s*#\s*(pragma\s+once|include\s+<metal_stdlib>)|using namespace metal;", line):
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def load(file: Path = METAL / "spatial.metal", defines: tuple[str, ...] = ()) -> Library:
+    command = ["g++", "-E", "-P", "-x", "c++", "-D__METAL_VERSION__=310", *(f"-D{d}" for d in defines), "-"]
+    text = subprocess.run(command, input=expand(file, set()), text=True, check=True, capture_output=True).stdout
+    entries = {}
+    for match in ENTRY.finditer(text):
+        formals = [t.split()[-1] for t in (match["template"] or "").split(",") if t]
+        entries[match["name"]] = formals, [(t.strip(), n, a) for t, n, a in PARAMETER.findall(match["parameters"])]
+    instances = [Instance(name, name, tuple(p)) for name, (formals, p) in entries.items() if not formals]
+    for match in INSTANCE.finditer(text):
+        function = match["function"].strip()
+        formals, parameters = entries[function.split("<")[0].strip()]
+        actuals = [a.strip() for a in function[function.index("<") + 1 : function.rindex(">")].split(",")]
+        kinds = []
+        for kind, parameter, attribute in parameters:
+            for formal, actual in zip(formals, actuals, strict=True):
+                kind = re.sub(rf"\b{formal}\b", actual, kind)
+            kinds.append((kind, parameter, attribute))
+        instances.append(Instance("".join(re.findall(r'"([^"]*)"', match["name"])), function, tuple(kinds)))
+    text = ARRAY.sub(r"threadgroup_array \1", INSTANCE.sub("", text))
+    return Library(text, tuple(instances))
+
+
+def plain_type(kind: str) -> str:
+    return " ".join(re.sub(r"\b(device|constant)\b|&", "", kind).split())
+
+
+def wrapper(instance: Instance, target: str) -> str:
+    declared, passed = [], []
+    for kind, name, attribute in instance.parameters:
+        if attribute != "buffer":
+            passed.append(BUILTIN[target][attribute])
+        elif target == "cuda":
+            declared.append(f"{'const __grid_constant__ ' if '&' in kind else ''}{plain_type(kind)} {name}")
+            passed.append(name)
+        else:
+            index = len(declared)
+            declared.append(name)
+            passed.append("*params" if "&" in kind else f"static_cast<{plain_type(kind)}>(buffers[{index}])")
+    call = f"program::{instance.function}({', '.join(passed)});"
+    if target == "cuda":
+        return f'extern "C" __global__ void {instance.name}({", ".join(declared)}) {{ {call} }}\n'
+    return (
+        f'extern "C" void {instance.name}(void* const* buffers, const SpatialParams* params, unsigned groups, unsigned threads) {{\n'
+        f"    fibers::run(groups, threads, [&] {{ {call} }});\n}}\n"
+    )
+
+
+def source(library: Library, instances: list[Instance], target: str) -> str:
+    parts = ["#include <metal_stdlib>\n"]
+    if target == "cpu":
+        parts.append('#include "fibers.h"\n')
+    parts += ["namespace program {\n", library.text, "\n}\nusing namespace program;\n"]
+    parts += [wrapper(instance, target) for instance in instances]
+    return "".join(parts)
+
+
+def compiled(text: str, command: list[str], suffix: str) -> tuple[Path, str]:
+    """Compile the text once; return the result and what the compiler said."""
+    key = hashlib.sha256("\0".join([text, *command]).encode())
+    for header in sorted((HERE / "compat").iterdir()):
+        key.update(header.read_bytes())
+    BUILD.mkdir(parents=True, exist_ok=True)
+    target = BUILD / f"{key.hexdigest()[:20]}{suffix}"
+    log = target.with_suffix(".log")
+    if not target.exists():
+        made = BUILD / f"{target.stem}.{os.getpid()}{suffix}"
+        unit = made.with_suffix(".cu" if suffix == ".cubin" else ".cpp")
+        unit.write_text(text)
+        done = subprocess.run([*command, "-o", str(made), str(unit)], text=True, capture_output=True)
+        if done.returncode:
+            raise RuntimeError(f"{command[0]} refused the kernels:\n{done.stdout}{done.stderr}")
+        unit.unlink()
+        log.write_text(done.stdout + done.stderr)
+        made.replace(target)
+    return target, log.read_text()
+
+
+def cpu(library: Library, names=None, options: tuple[str, ...] = ()) -> ctypes.CDLL:
+    command = ["g++", "-O1", "-std=c++17", "-w", "-shared", "-fPIC", "-U_FORTIFY_SOURCE", f"-I{HERE / 'compat'}", *options]
+    return ctypes.CDLL(str(compiled(source(library, library.named(names), "cpu"), command, ".so")[0]))
+
+
+def nvcc() -> str | None:
+    return shutil.which("nvcc") or next((p for p in ["/usr/local/cuda/bin/nvcc"] if Path(p).exists()), None)
+
+
+def cuda(library: Library, names=None, arch: str = "sm_90", options: tuple[str, ...] = ()) -> tuple[Path, str]:
+    """Return a cubin and the assembler's report of registers and spills."""
+    command = [nvcc(), "-cubin", f"-arch={arch}", "-std=c++17", "-w", "--expt-relaxed-constexpr", "-Xptxas", "-v",
+               "-DNDEBUG", f"-I{HERE / 'compat'}", *options]
+    return compiled(source(library, library.named(names), "cuda"), command, ".cubin")
