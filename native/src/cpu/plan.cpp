@@ -122,7 +122,7 @@ template <class T> class SpatialPlan final : public sn_plan {
     // Wide tiles: memory streams better than with tiles that fit the first cache, and the rows stay in the second.
     void choose_tile(Group &group) const {
         const SpatialJob<T> &job = group.job;
-        const int64_t wide = std::max<int64_t>(8192 / sizeof(T), round_up(8 * halo_columns(job), max_lanes));
+        const int64_t wide = std::max<int64_t>(16384 / sizeof(T), round_up(8 * halo_columns(job), max_lanes));
         const int64_t tiles = job.L <= wide + wide / 2 ? 1 : (job.L + wide - 1) / wide;
         group.tile = round_up((job.L + tiles - 1) / tiles, max_lanes);
     }

@@ -1,14 +1,17 @@
 // T^-b and ln T (docs/math.md, "The power").
 
 // c[0] + c[1] s + ... + c[N-1] s^(N-1) by halves; powers[k] = s^(2^k).
-template <class V, int N> SN_INLINE typename V::v polynomial(const typename V::T *c, const typename V::v *powers) {
-    if constexpr (N == 1) return V::all(c[0]);
+template <class V, int N, class C> SN_INLINE typename V::v polynomial(const C *c, const typename V::v *powers) {
+    if constexpr (N == 1) {
+        if constexpr (std::is_same<C, typename V::v>::value) return c[0];
+        else return V::all(c[0]);
+    }
     else {
         constexpr int half = N > 8 ? 8 : N > 4 ? 4 : N > 2 ? 2 : 1, level = N > 8 ? 3 : N > 4 ? 2 : N > 2 ? 1 : 0;
         return V::fma(polynomial<V, N - half>(c + half, powers), powers[level], polynomial<V, half>(c, powers));
     }
 }
-template <class V, int N> SN_INLINE typename V::v polynomial(const typename V::T *c, typename V::v s) {
+template <class V, int N, class C> SN_INLINE typename V::v polynomial(const C *c, typename V::v s) {
     typename V::v powers[4];
     powers[0] = s;
     powers[1] = s * s;
@@ -17,28 +20,36 @@ template <class V, int N> SN_INLINE typename V::v polynomial(const typename V::T
     return polynomial<V, N>(c, powers);
 }
 
-template <class V> struct Split { // T = 2^e m: segment and s of m
-    typename V::v scale, s;
-};
-
 template <class V> constexpr int mantissa_bits = Bits<typename V::T>::mantissa;
 template <class V> constexpr typename V::Int one_bits = typename V::Int(Bits<typename V::T>::bias) << mantissa_bits<V>;
 
-// segment^b and s for t > 0, normal.
-template <class V> SN_INLINE Split<V> split(const PowerTable<typename V::T> &p, typename V::vi bits) {
+template <class V> SN_INLINE typename V::vi segment_of(typename V::vi bits) {
+    return V::shift_right(bits, mantissa_bits<V> - 4);
+}
+template <class V> SN_INLINE typename V::v mantissa_of(typename V::vi bits) {
     constexpr typename V::Int mask = (typename V::Int(1) << mantissa_bits<V>) - 1;
-    const typename V::vi j = V::shift_right(bits, mantissa_bits<V> - 4);
-    const typename V::v m = V::real((bits & V::all_int(mask)) | V::all_int(one_bits<V>));
-    return {V::lookup16(p.segment_power, j), V::fma(m, V::lookup16(p.segment, j), V::all(-1))};
+    return V::real((bits & V::all_int(mask)) | V::all_int(one_bits<V>));
 }
 
-// T^-b for T in the fast range; any value elsewhere.
-template <class V, int N> SN_INLINE typename V::v power_fast(const PowerTable<typename V::T> &p, typename V::v t) {
-    const typename V::vi bits = V::bits(t);
-    const Split<V> part = split<V>(p, bits);
-    const typename V::v scale = part.scale * V::lookup32(p.exponent_power, V::shift_right(bits, mantissa_bits<V>));
-    return V::fma(scale, part.s * polynomial<V, N>(p.q, part.s), scale);
-}
+// T^-b for T in the fast range, any value elsewhere; the tables stand in registers where there are enough.
+template <class V, int N> struct PowerFast {
+    typename V::Table16 segment, segment_power;
+    typename V::Table32 exponent_power;
+    typename V::v q[N];
+
+    explicit SN_LAMBDA PowerFast(const PowerTable<typename V::T> &p)
+        : segment(V::table16(p.segment)), segment_power(V::table16(p.segment_power)),
+          exponent_power(V::table32(p.exponent_power)) {
+        for (int i = 0; i < N; ++i) q[i] = V::all(p.q[i]);
+    }
+    SN_INLINE typename V::v of(const PowerFast &p, typename V::v t) {
+        const typename V::vi bits = V::bits(t), j = segment_of<V>(bits);
+        const typename V::v s = V::fma(mantissa_of<V>(bits), V::lookup(p.segment, j), V::all(-1));
+        const typename V::v scale = V::lookup(p.segment_power, j) *
+                                    V::lookup(p.exponent_power, V::shift_right(bits, mantissa_bits<V>));
+        return V::fma(scale, s * polynomial<V, N>(p.q, s), scale);
+    }
+};
 
 // |t| = 2^e m with normal bits, also for subnormal t.
 template <class V> struct Normalized {
@@ -86,8 +97,10 @@ template <class V> SN_INLINE typename V::v power_general(const PowerTable<typena
     constexpr T infinity = T(__builtin_inf()), nan = T(__builtin_nan(""));
     if (p.zero) return V::all(T(1));
     const Normalized<V> x = normalize<V>(t);
-    const Split<V> part = split<V>(p, x.bits);
-    typename V::v r = V::fma(part.scale, part.s * polynomial<V, max_terms>(p.q, part.s), part.scale);
+    const typename V::vi j = segment_of<V>(x.bits);
+    const typename V::v s = V::fma(mantissa_of<V>(x.bits), V::lookup(V::table16(p.segment), j), V::all(-1));
+    const typename V::v segment_power = V::lookup(V::table16(p.segment_power), j);
+    typename V::v r = V::fma(segment_power, s * polynomial<V, max_terms>(p.q, s), segment_power);
     // 2^(-b e) = 2^n 2^f, with b e in two parts.
     const typename V::v high = x.exponent * V::all(-p.exponent_high);
     const typename V::v low = V::fma(x.exponent, V::all(-p.exponent_high), -high) + x.exponent * V::all(-p.exponent_low);
@@ -115,24 +128,26 @@ template <class V> SN_INLINE typename V::vi in_range(const PowerTable<typename V
 }
 
 // T^-b for every T; a lane's way, and so its bits, depend on its own T alone.
-template <class V, int N> SN_INLINE typename V::v power_any(const PowerTable<typename V::T> &p, typename V::v t) {
-    return V::choose(in_range<V>(p, t), power_fast<V, N>(p, t), power_general<V>(p, t));
+template <class V, int N>
+SN_INLINE typename V::v power_any(const PowerTable<typename V::T> &p, const PowerFast<V, N> &fast, typename V::v t) {
+    return V::choose(in_range<V>(p, t), PowerFast<V, N>::of(fast, t), power_general<V>(p, t));
 }
 
 // T^-b and T^-(b+1), `plus` being the table for b + 1.
 template <class V> struct Powers {
     typename V::v low, high;
 };
-template <class V, int N> SN_INLINE Powers<V> powers_fast(const PowerTable<typename V::T> &plus, typename V::v t) {
-    const typename V::v high = power_fast<V, N>(plus, t);
+template <class V, int N> SN_INLINE Powers<V> powers_fast(const PowerFast<V, N> &plus, typename V::v t) {
+    const typename V::v high = PowerFast<V, N>::of(plus, t);
     return {t * high, high};
 }
 template <class V, int N>
 SN_INLINE Powers<V> powers_any(const PowerTable<typename V::T> &p, const PowerTable<typename V::T> &plus,
-                               typename V::v t) {
-    const Powers<V> fast = powers_fast<V, N>(plus, t);
+                               const PowerFast<V, N> &plus_fast, typename V::v t) {
+    const Powers<V> fast = powers_fast<V, N>(plus_fast, t);
     const typename V::vi inside = in_range<V>(plus, t);
-    return {V::choose(inside, fast.low, power_general<V>(p, t)), V::choose(inside, fast.high, power_general<V>(plus, t))};
+    return {V::choose(inside, fast.low, power_general<V>(p, t)),
+            V::choose(inside, fast.high, power_general<V>(plus, t))};
 }
 
 // ln T for every T, with the special values of IEEE log.
@@ -140,10 +155,10 @@ template <class V> SN_INLINE typename V::v log_any(const PowerTable<typename V::
     using T = typename V::T;
     constexpr T infinity = T(__builtin_inf()), nan = T(__builtin_nan("")), ln2 = T(0.693147180559945309417);
     const Normalized<V> x = normalize<V>(t);
-    const typename V::vi j = V::shift_right(x.bits, mantissa_bits<V> - 4);
-    const Split<V> part = split<V>(p, x.bits);
-    typename V::v r = V::fma(x.exponent, V::all(ln2), V::lookup16(p.segment_log, j));
-    r = V::fma(part.s, polynomial<V, max_terms>(p.log_q, part.s), r);
+    const typename V::vi j = segment_of<V>(x.bits);
+    const typename V::v s = V::fma(mantissa_of<V>(x.bits), V::lookup(V::table16(p.segment), j), V::all(-1));
+    typename V::v r = V::fma(x.exponent, V::all(ln2), V::lookup(V::table16(p.segment_log), j));
+    r = V::fma(s, polynomial<V, max_terms>(p.log_q, s), r);
     r = V::choose(V::equal(t, V::all(T(0))), V::all(-infinity), r);
     r = V::choose(V::equal(t, V::all(infinity)), V::all(infinity), r);
     r = V::choose(V::less(t, V::all(T(0))), V::all(nan), r);

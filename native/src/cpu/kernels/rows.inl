@@ -135,6 +135,11 @@ template <class V> struct Source {
                                  piece.c0 + to, copy);
         }
     }
+    // A row that will be fetched or read soon, to be prefetched from; nothing is read from it here.
+    const T *soon(int64_t i) const {
+        if (copied || i >= job.H) return ring;
+        return (const T *)(piece.in[input] + i * job.in[input].height) + piece.c0;
+    }
     const T *row(int64_t i) const {
         if (copied) return ring + slot(i, ring_rows) * job.scratch.pitch;
         return (const T *)(piece.in[input] + i * job.in[input].height) + piece.c0;

@@ -15,10 +15,11 @@ template <class V, int N> void spatial_forward(const SpatialJob<typename V::T> &
     Source<V> x(job, piece, 0, scratch, columns.from, columns.to);
     const Sink<V> out{job, piece, scratch + layout.out};
     Vertical<V> vertical(reach.up + reach.down + 1, layout, layout.sum[0], scratch);
-    const Horizontal<V> horizontal(reach.left + reach.right + 1, job.I, layout, layout.sum[0], scratch);
+    const Horizontal<V> horizontal(reach.left, reach.right, job.I, layout, layout.sum[0], scratch);
     clear_margins(layout, scratch + layout.sum[0].sums, piece.c0, columns);
 
     const PowerTable<T> &power = *job.power;
+    const PowerFast<V, N> fast(power);
     const v scale = V::all(job.scale), delta = V::all(job.delta);
     bool general = !power.fast;
     for (int64_t i0 = floor_to_batch(piece.r0); i0 < piece.r1; i0 += batch_rows) {
@@ -28,23 +29,24 @@ template <class V, int N> void spatial_forward(const SpatialJob<typename V::T> &
         vertical.run(squares, i0 / batch_rows, columns.from - piece.c0, columns.to - piece.c0);
         if (job.clamp) clamp_sums<V>(job, squares, first, piece.c0, {piece.c0, piece.c1}, columns, vertical.sums);
         for (int64_t i = larger(i0, piece.r0); i < smaller(i0 + batch_rows, piece.r1); ++i) {
-            horizontal.run(vertical.sums + (i - i0) * layout.pitch - reach.left * job.I, n, window);
-            const T *const xs = rows[i - first];
+            const T *const sums = vertical.sums + (i - i0) * layout.pitch;
+            const T *const xs = rows[i - first], *const soon = x.soon(i + batch_rows + reach.down);
             T *const ys = out.begin(out, i);
             typename V::vi seen = V::all_int(0);
             if (!general)
-                over_columns<V>(0, n, [&](int64_t c, auto lanes) SN_LAMBDA {
-                    const v t = V::fma(scale, V::load(window + c), delta);
+                Horizontal<V>::each(horizontal, sums, n, window, [&](int64_t c, auto lanes, v sum) SN_LAMBDA {
+                    __builtin_prefetch(soon + c, 0, 2);
+                    const v t = V::fma(scale, sum, delta);
                     seen = V::max_unsigned(seen, V::bits(t));
-                    store<V>(ys + c, load<V>(xs + c, lanes) * power_fast<V, N>(power, t), lanes);
+                    store<V>(ys + c, load<V>(xs + c, lanes) * PowerFast<V, N>::of(fast, t), lanes);
                 });
-            const bool left = general || left_range<V>(power, seen);
-            if (__builtin_expect(left, 0)) {
+            if (__builtin_expect(general || left_range<V>(power, seen), 0)) {
+                horizontal.run(sums, n, window);
                 typename V::vi outside = V::all_int(0);
                 over_columns<V>(0, n, [&](int64_t c, auto lanes) SN_LAMBDA {
                     const v t = V::fma(scale, V::load(window + c), delta);
                     outside = outside | ~in_range<V>(power, t);
-                    store<V>(ys + c, load<V>(xs + c, lanes) * power_any<V, N>(power, t), lanes);
+                    store<V>(ys + c, load<V>(xs + c, lanes) * power_any<V, N>(power, fast, t), lanes);
                 });
                 // The next row begins with the way that this one needed.
                 general = !power.fast || V::any_from(outside, 1);

@@ -69,12 +69,14 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
     const Sink<V> out{job, piece, scratch + layout.out};
     Vertical<V> squares(reach.up + reach.down + 1, layout, layout.sum[0], scratch);
     Vertical<V> adjoint(reach.up + reach.down + 1, layout, layout.sum[1], scratch);
-    const Horizontal<V> horizontal(reach.left + reach.right + 1, job.I, layout, layout.sum[0], scratch);
+    const Horizontal<V> across(reach.left, reach.right, job.I, layout, layout.sum[0], scratch);
+    const Horizontal<V> back(mirrored.left, mirrored.right, job.I, layout, layout.sum[1], scratch);
     clear_margins(layout, scratch + layout.sum[0].sums, c0, columns);
     clear_margins(layout, scratch + layout.sum[1].sums, c0, wanted);
     const EdgeRows<V> edge(job, scratch);
 
     const PowerTable<T> &power = *job.power, &plus = *job.power_plus;
+    const PowerFast<V, N> fast(plus);
     const v scale = V::all(job.scale), delta = V::all(job.delta), factor = V::all(-job.factor);
     bool general = !plus.fast;
     const int64_t first_u = larger(0, piece.r0 - reach.down), last_u = smaller(job.H, piece.r1 + reach.up);
@@ -88,8 +90,10 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
             squares.run(values, i0 / batch_rows, columns.from - c0, columns.to - c0);
             if (job.clamp) clamp_sums<V>(job, values, first, c0, wanted, columns, squares.sums);
             for (int64_t i = larger(i0, first_u); i < smaller(i0 + batch_rows, last_u); ++i) {
-                horizontal.run(squares.sums + (i - i0) * pitch + from - reach.left * job.I, to - from, window);
+                const T *const sums = squares.sums + (i - i0) * pitch + from;
                 grad_y.fetch(i, i + 1);
+                const T *const soon_x = x.soon(i + batch_rows + reach.down) + from;
+                const T *const soon_dy = grad_y.soon(i + batch_rows) + from;
                 const T *const xs = rows[i - first] + from, *const dys = grad_y.row(i) + from;
                 T *const us = u_ring + slot(i, layout.u_rows) * pitch + from;
                 T *const gs = g_ring + slot(i, layout.g_rows) * pitch + from;
@@ -100,18 +104,20 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
                 };
                 typename V::vi seen = V::all_int(0);
                 if (!general)
-                    over_columns<V>(0, to - from, [&](int64_t c, auto lanes) SN_LAMBDA {
-                        const v t = V::fma(scale, V::load(window + c), delta);
+                    Horizontal<V>::each(across, sums, to - from, window, [&](int64_t c, auto lanes, v sum) SN_LAMBDA {
+                        __builtin_prefetch(soon_x + c, 0, 2);
+                        __builtin_prefetch(soon_dy + c, 0, 2);
+                        const v t = V::fma(scale, sum, delta);
                         seen = V::max_unsigned(seen, V::bits(t));
-                        put(c, lanes, powers_fast<V, N>(plus, t));
+                        put(c, lanes, powers_fast<V, N>(fast, t));
                     });
-                const bool left = general || left_range<V>(plus, seen);
-                if (__builtin_expect(left, 0)) {
+                if (__builtin_expect(general || left_range<V>(plus, seen), 0)) {
+                    across.run(sums, to - from, window);
                     typename V::vi outside = V::all_int(0);
                     over_columns<V>(0, to - from, [&](int64_t c, auto lanes) SN_LAMBDA {
                         const v t = V::fma(scale, V::load(window + c), delta);
                         outside = outside | ~in_range<V>(plus, t);
-                        put(c, lanes, powers_any<V, N>(power, plus, t));
+                        put(c, lanes, powers_any<V, N>(power, plus, fast, t));
                     });
                     general = !plus.fast || V::any_from(outside, 1);
                 }
@@ -127,13 +133,17 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
         if (job.clamp) edge.release(adjoint.sums, j0, from, to);
         for (int64_t j = larger(j0, piece.r0); j < smaller(j0 + batch_rows, piece.r1); ++j) {
             const T *const sums = adjoint.sums + (j - j0) * pitch;
-            horizontal.run(sums - mirrored.left * job.I, n, window);
-            if (job.clamp) release_edge_columns(job, piece, sums, window);
             const T *const gs = g_ring + slot(j, layout.g_rows) * pitch, *const xs = x.row(j);
             T *const dxs = out.begin(out, j);
-            over_columns<V>(0, n, [&](int64_t c, auto lanes) SN_LAMBDA {
-                store<V>(dxs + c, V::fma(factor * load<V>(xs + c, lanes), V::load(window + c), V::load(gs + c)), lanes);
-            });
+            auto put = [&](int64_t c, auto lanes, v sum) SN_LAMBDA {
+                store<V>(dxs + c, V::fma(factor * load<V>(xs + c, lanes), sum, V::load(gs + c)), lanes);
+            };
+            if (!job.clamp) Horizontal<V>::each(back, sums, n, window, put);
+            else {
+                back.run(sums, n, window);
+                release_edge_columns(job, piece, sums, window);
+                over_columns<V>(0, n, [&](int64_t c, auto lanes) SN_LAMBDA { put(c, lanes, V::load(window + c)); });
+            }
             out.end(out, j);
         }
     }

@@ -17,9 +17,10 @@ template <class V, int N> void spatial_parameter_gradients(const SpatialJob<type
 
     Source<V> grad_y(job, piece, 0, scratch, c0, piece.c1), x(job, piece, 1, scratch, columns.from, columns.to);
     Vertical<V> vertical(reach.up + reach.down + 1, layout, layout.sum[0], scratch);
-    const Horizontal<V> horizontal(reach.left + reach.right + 1, job.I, layout, layout.sum[0], scratch);
+    const Horizontal<V> horizontal(reach.left, reach.right, job.I, layout, layout.sum[0], scratch);
     clear_margins(layout, scratch + layout.sum[0].sums, c0, columns);
 
+    const PowerFast<V, N> fast(*job.power_plus);
     const v scale = V::all(job.scale), delta = V::all(job.delta);
     double lanes_of[3][max_lanes] = {};
     for (int64_t i0 = floor_to_batch(piece.r0); i0 < piece.r1; i0 += batch_rows) {
@@ -29,12 +30,12 @@ template <class V, int N> void spatial_parameter_gradients(const SpatialJob<type
         vertical.run(squares, i0 / batch_rows, columns.from - c0, columns.to - c0);
         if (job.clamp) clamp_sums<V>(job, squares, first, c0, wanted, columns, vertical.sums);
         for (int64_t i = larger(i0, piece.r0); i < smaller(i0 + batch_rows, piece.r1); ++i) {
-            horizontal.run(vertical.sums + (i - i0) * pitch - reach.left * job.I, n, window);
+            horizontal.run(vertical.sums + (i - i0) * pitch, n, window);
             grad_y.fetch(i, i + 1);
             const T *const xs = rows[i - first], *const dys = grad_y.row(i);
             over_columns<V>(0, n, [&](int64_t c, auto lanes) SN_LAMBDA {
                 const v s = V::load(window + c), t = V::fma(scale, s, delta);
-                const Powers<V> p = powers_any<V, N>(*job.power, *job.power_plus, t);
+                const Powers<V> p = powers_any<V, N>(*job.power, *job.power_plus, fast, t);
                 const v product = load<V>(dys + c, lanes) * load<V>(xs + c, lanes), high = product * p.high;
                 V::store(terms + c, high * s);
                 V::store(terms + pitch + c, (product * p.low) * log_any<V>(*job.power, t));

@@ -25,11 +25,13 @@ SN_INLINE void spatial_products(const SpatialJob<typename V::T> &job, const Piec
     const Sink<V> out{job, piece, scratch + layout.out};
     Vertical<V> vertical(reach.up + reach.down + 1, layout, layout.sum[0], scratch);
     Vertical<V> vertical_p(reach.up + reach.down + 1, layout, layout.sum[1], scratch);
-    const Horizontal<V> horizontal(reach.left + reach.right + 1, job.I, layout, layout.sum[0], scratch);
+    const Horizontal<V> across(reach.left, reach.right, job.I, layout, layout.sum[0], scratch);
+    const Horizontal<V> across_p(second.left, second.right, job.I, layout, layout.sum[1], scratch);
     clear_margins(layout, scratch + layout.sum[0].sums, c0, columns);
     clear_margins(layout, scratch + layout.sum[1].sums, c0, columns);
 
     const PowerTable<T> &power = *job.power, &plus = *job.power_plus;
+    const PowerFast<V, N> fast(plus);
     const v scale = V::all(job.scale), delta = V::all(job.delta), factor = V::all(-job.factor);
     bool general = !plus.fast;
     for (int64_t i0 = floor_to_batch(piece.r0); i0 < piece.r1; i0 += batch_rows) {
@@ -45,8 +47,8 @@ SN_INLINE void spatial_products(const SpatialJob<typename V::T> &job, const Piec
             clamp_sums<V>(job, products, first, c0, wanted, columns, vertical_p.sums);
         }
         for (int64_t i = larger(i0, piece.r0); i < smaller(i0 + batch_rows, piece.r1); ++i) {
-            horizontal.run(vertical.sums + (i - i0) * pitch - reach.left * job.I, n, window);
-            horizontal.run(vertical_p.sums + (i - i0) * pitch - second.left * job.I, n, window_p);
+            across.run(vertical.sums + (i - i0) * pitch, n, window);
+            across_p.run(vertical_p.sums + (i - i0) * pitch, n, window_p);
             const T *const xs = rows[i - first], *const ds = others[i - first];
             T *const ys = out.begin(out, i);
             auto put = [&](int64_t c, auto lanes, Powers<V> p) SN_LAMBDA {
@@ -58,14 +60,14 @@ SN_INLINE void spatial_products(const SpatialJob<typename V::T> &job, const Piec
                 over_columns<V>(0, n, [&](int64_t c, auto lanes) SN_LAMBDA {
                     const v t = V::fma(scale, V::load(window + c), delta);
                     seen = V::max_unsigned(seen, V::bits(t));
-                    put(c, lanes, powers_fast<V, N>(plus, t));
+                    put(c, lanes, powers_fast<V, N>(fast, t));
                 });
             if (__builtin_expect(general || left_range<V>(plus, seen), 0)) {
                 typename V::vi outside = V::all_int(0);
                 over_columns<V>(0, n, [&](int64_t c, auto lanes) SN_LAMBDA {
                     const v t = V::fma(scale, V::load(window + c), delta);
                     outside = outside | ~in_range<V>(plus, t);
-                    put(c, lanes, powers_any<V, N>(power, plus, t));
+                    put(c, lanes, powers_any<V, N>(power, plus, fast, t));
                 });
                 general = !plus.fast || V::any_from(outside, 1);
             }

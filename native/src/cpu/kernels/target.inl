@@ -4,6 +4,7 @@
 #include "cpu/target.h"
 #include <cstring>
 #include <type_traits>
+#include <utility>
 
 namespace sn {
 namespace cpu {

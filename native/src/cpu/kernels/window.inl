@@ -156,25 +156,123 @@ template <class V> struct Vertical {
     }
 };
 
-// Sums over `width` steps along a row of vertical sums.
+// Sums of K neighbours, c - Left ... c - Left + K - 1, vector after vector in registers: streams of sums over 1, 2,
+// 4 ... samples that end at each position, each made from the one before by one shift of lanes, and a window
+// put together from its binary digits.
+template <class V, int K, int Left> struct Rolling {
+    using T = typename V::T;
+    using v = typename V::v;
+    static constexpr int W = V::W, right = K - 1 - Left;
+    static constexpr int ahead = (right + W - 1) / W, before = (Left + W - 1) / W;
+    static constexpr int top = K >= 64 ? 6 : K >= 32 ? 5 : K >= 16 ? 4 : K >= 8 ? 3 : K >= 4 ? 2 : K >= 2 ? 1 : 0;
+    static constexpr int back = (1 << top) > 2 * W ? (1 << top) / (2 * W) : 1;
+    static constexpr int depth = back + 1 + ahead; // vectors of a stream; the current one is at `back`
+    v stream[top + 1][depth];
+    const T *next;
+
+    SN_INLINE void push(Rolling &s, const T *p) {
+        SN_UNROLL for (int l = 0; l <= top; ++l)
+            SN_UNROLL for (int d = 0; d + 1 < depth; ++d) s.stream[l][d] = s.stream[l][d + 1];
+        s.stream[0][depth - 1] = V::load(p);
+        build<0>(s);
+    }
+    template <int L> SN_INLINE void build(Rolling &s) {
+        if constexpr (L < top) {
+            constexpr int span = 1 << L;
+            const v *const from = s.stream[L];
+            v earlier;
+            if constexpr (span < W) earlier = V::template shift<W - span>(from[depth - 2], from[depth - 1]);
+            else earlier = from[depth - 1 - span / W];
+            s.stream[L + 1][depth - 1] = earlier + from[depth - 1];
+            build<L + 1>(s);
+        }
+    }
+    // The digits from 2^L down, the sums of which begin at offset `at`.
+    template <int L, int At> SN_INLINE v digits(const Rolling &s) {
+        if constexpr (!(K >> L & 1)) return digits<L - 1, At>(s);
+        else {
+            constexpr int span = 1 << L, end = At + span - 1, q = back + end / W, shift = end % W;
+            v sum = s.stream[L][q];
+            if constexpr (shift != 0) sum = V::template shift<shift>(s.stream[L][q], s.stream[L][q + 1]);
+            if constexpr ((K & (span - 1)) == 0) return sum;
+            else return sum + digits<L - 1, At + span>(s);
+        }
+    }
+
+    // Windows from row[0] on.
+    SN_INLINE Rolling start(const T *row) {
+        Rolling s = {};
+        for (int k = -before; k < ahead; ++k) push(s, row + k * W);
+        s.next = row + ahead * W;
+        return s;
+    }
+    SN_INLINE v step(Rolling &s) {
+        push(s, s.next);
+        s.next += W;
+        return digits<top, -Left>(s);
+    }
+};
+
+// Sums over left + 1 + right steps along a row of vertical sums.
 template <class V> struct Horizontal {
     using T = typename V::T;
     using v = typename V::v;
-    const int64_t width, step, pitch;
+    const int64_t left, width, step, pitch;
     T *const level; // rows of sums over 4, 16, 64 ... steps
 
-    Horizontal(int64_t w, int64_t i, const SpatialScratch &layout, const SumScratch &at, T *scratch)
-        : width(w), step(i), pitch(layout.pitch), level(scratch + at.levels) {}
+    Horizontal(int64_t l, int64_t r, int64_t i, const SpatialScratch &layout, const SumScratch &at, T *scratch)
+        : left(l), width(l + 1 + r), step(i), pitch(layout.pitch), level(scratch + at.levels) {}
 
-    // out[c] = from[c] + from[c + step] + ..., c < n, and zeros to the end of the last vector. May read up to a
-    // vector beyond from's last window.
-    void run(const T *from, int64_t n, T *out) const {
-        sum(from, n, out);
+    // out[c] = the sum over the window of row[c], c < n, and zeros in the vector after that. Reads up to two
+    // vectors beyond the last window.
+    void run(const T *row, int64_t n, T *out) const {
+        sum(row, n, out);
         V::store(out + n, V::all(T(0)));
     }
 
+    // Calls body(c, lanes, sum) for c < n; frequent windows never leave the registers.
+    template <class Body> SN_INLINE void each(const Horizontal &h, const T *row, int64_t n, T *out, Body body) {
+        if constexpr (V::W >= 8) {
+            if (h.step == 1 && h.left == h.width / 2) switch (h.width) {
+                case 3: return rolled<3>(row, n, body);
+                case 5: return rolled<5>(row, n, body);
+                case 7: return rolled<7>(row, n, body);
+                case 9: return rolled<9>(row, n, body);
+                }
+        }
+        h.run(row, n, out);
+        over_columns<V>(0, n, [&](int64_t c, auto lanes) SN_LAMBDA { body(c, lanes, V::load(out + c)); });
+    }
+
   private:
-    void sum(const T *from, int64_t n, T *out) const {
+    template <int K, class Body> SN_INLINE void rolled(const T *row, int64_t n, Body body) {
+        using R = Rolling<V, K, K / 2>;
+        R r = R::start(row);
+        over_columns<V>(0, n, [&](int64_t c, auto lanes) SN_LAMBDA { body(c, lanes, R::step(r)); });
+    }
+
+    // Windows that Rolling takes: few enough vectors to stand in registers.
+    static constexpr int rolling = V::W >= 8 ? 4 * V::W : 0;
+    using Run = void (*)(const T *, int64_t, T *);
+    template <int K, int Left> static void rolled_row(const T *row, int64_t n, T *out) {
+        using R = Rolling<V, K, Left>;
+        R r = R::start(row);
+        for (int64_t c = 0; c < n; c += V::W) V::store(out + c, R::step(r));
+    }
+    template <int... K> static void rolled_any(std::integer_sequence<int, K...>, bool mirrored, int64_t width,
+                                               const T *row, int64_t n, T *out) {
+        static constexpr Run plain_runs[] = {rolled_row<K + 1, (K + 1) / 2>...};
+        static constexpr Run mirrored_runs[] = {rolled_row<K + 1, K / 2>...};
+        (mirrored ? mirrored_runs : plain_runs)[width - 1](row, n, out);
+    }
+
+    void sum(const T *row, int64_t n, T *out) const {
+        // Windows that reach beyond a narrow image are lopsided: only the two regular leans are in the table.
+        const bool regular = left == width / 2 || left == (width - 1) / 2;
+        if constexpr (rolling > 0)
+            if (step == 1 && width <= rolling && regular)
+                return rolled_any(std::make_integer_sequence<int, rolling>(), left != width / 2, width, row, n, out);
+        const T *const from = row - left * step;
         switch (width) {
         case 1: return direct<1>(from, n, out);
         case 2: return direct<2>(from, n, out);

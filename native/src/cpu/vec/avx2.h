@@ -21,11 +21,20 @@ struct F32 : Extension<float, int32_t, 8> {
     SN_INLINE v fma(v a, v b, v c) { return _mm256_fmadd_ps(a, b, c); }
     SN_INLINE vi max_unsigned(vi a, vi b) { return (vi)_mm256_max_epu32((__m256i)a, (__m256i)b); }
     SN_INLINE v lookup8(const T *t, vi i) { return _mm256_permutevar8x32_ps(load(t), (__m256i)i); }
-    SN_INLINE v lookup16(const T *t, vi i) {
-        return _mm256_blendv_ps(lookup8(t, i), lookup8(t + 8, i), (__m256)(i << 28));
+    // Too few registers for tables: they are read where they lie.
+    struct Table16 {
+        const T *at;
+    };
+    struct Table32 {
+        const T *at;
+    };
+    SN_INLINE Table16 table16(const T *t) { return {t}; }
+    SN_INLINE Table32 table32(const T *t) { return {t}; }
+    SN_INLINE v lookup(const Table16 &t, vi i) {
+        return _mm256_blendv_ps(lookup8(t.at, i), lookup8(t.at + 8, i), (__m256)(i << 28));
     }
-    SN_INLINE v lookup32(const T *t, vi i) {
-        return _mm256_blendv_ps(lookup16(t, i), lookup16(t + 16, i), (__m256)(i << 27));
+    SN_INLINE v lookup(const Table32 &t, vi i) {
+        return _mm256_blendv_ps(lookup(Table16{t.at}, i), lookup(Table16{t.at + 16}, i), (__m256)(i << 27));
     }
     template <int S> SN_INLINE v shift(v a, v b) {
         if constexpr (S == 0) return a;
@@ -71,8 +80,16 @@ struct F64 : Extension<double, int64_t, 4> {
         const vi sign = all_int(INT64_MIN);
         return (vi)_mm256_blendv_pd((__m256d)b, (__m256d)a, (__m256d)((a ^ sign) > (b ^ sign)));
     }
-    SN_INLINE v lookup16(const T *t, vi i) { return _mm256_i64gather_pd(t, (__m256i)(i & 15), 8); }
-    SN_INLINE v lookup32(const T *t, vi i) { return _mm256_i64gather_pd(t, (__m256i)(i & 31), 8); }
+    struct Table16 {
+        const T *at;
+    };
+    struct Table32 {
+        const T *at;
+    };
+    SN_INLINE Table16 table16(const T *t) { return {t}; }
+    SN_INLINE Table32 table32(const T *t) { return {t}; }
+    SN_INLINE v lookup(const Table16 &t, vi i) { return _mm256_i64gather_pd(t.at, (__m256i)(i & 15), 8); }
+    SN_INLINE v lookup(const Table32 &t, vi i) { return _mm256_i64gather_pd(t.at, (__m256i)(i & 31), 8); }
     template <int S> SN_INLINE v shift(v a, v b) {
         if constexpr (S == 0) return a;
         else if constexpr (S == W) return b;

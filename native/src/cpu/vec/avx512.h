@@ -18,8 +18,16 @@ struct F32 : Extension<float, int32_t, 16> {
     SN_INLINE vi all_int(Int x) { return (vi)_mm512_set1_epi32(x); }
     SN_INLINE v fma(v a, v b, v c) { return _mm512_fmadd_ps(a, b, c); }
     SN_INLINE vi max_unsigned(vi a, vi b) { return (vi)_mm512_max_epu32((__m512i)a, (__m512i)b); }
-    SN_INLINE v lookup16(const T *t, vi i) { return _mm512_permutexvar_ps((__m512i)i, load(t)); }
-    SN_INLINE v lookup32(const T *t, vi i) { return _mm512_permutex2var_ps(load(t), (__m512i)i, load(t + 16)); }
+    struct Table16 {
+        v all;
+    };
+    struct Table32 {
+        v lower, upper;
+    };
+    SN_INLINE Table16 table16(const T *t) { return {load(t)}; }
+    SN_INLINE Table32 table32(const T *t) { return {load(t), load(t + 16)}; }
+    SN_INLINE v lookup(const Table16 &t, vi i) { return _mm512_permutexvar_ps((__m512i)i, t.all); }
+    SN_INLINE v lookup(const Table32 &t, vi i) { return _mm512_permutex2var_ps(t.lower, (__m512i)i, t.upper); }
     // Lanes S .. S + 15 of the pair a, b.
     template <int S> SN_INLINE v shift(v a, v b) {
         if constexpr (S == 0) return a;
@@ -52,10 +60,18 @@ struct F64 : Extension<double, int64_t, 8> {
     SN_INLINE vi all_int(Int x) { return (vi)_mm512_set1_epi64(x); }
     SN_INLINE v fma(v a, v b, v c) { return _mm512_fmadd_pd(a, b, c); }
     SN_INLINE vi max_unsigned(vi a, vi b) { return (vi)_mm512_max_epu64((__m512i)a, (__m512i)b); }
-    SN_INLINE v lookup16(const T *t, vi i) { return _mm512_permutex2var_pd(load(t), (__m512i)i, load(t + 8)); }
-    SN_INLINE v lookup32(const T *t, vi i) {
+    struct Table16 {
+        v lower, upper;
+    };
+    struct Table32 {
+        Table16 lower, upper;
+    };
+    SN_INLINE Table16 table16(const T *t) { return {load(t), load(t + 8)}; }
+    SN_INLINE Table32 table32(const T *t) { return {table16(t), table16(t + 16)}; }
+    SN_INLINE v lookup(const Table16 &t, vi i) { return _mm512_permutex2var_pd(t.lower, (__m512i)i, t.upper); }
+    SN_INLINE v lookup(const Table32 &t, vi i) {
         const __mmask8 upper = _mm512_test_epi64_mask((__m512i)i, _mm512_set1_epi64(16));
-        return _mm512_mask_blend_pd(upper, lookup16(t, i), lookup16(t + 16, i));
+        return _mm512_mask_blend_pd(upper, lookup(t.lower, i), lookup(t.upper, i));
     }
     template <int S> SN_INLINE v shift(v a, v b) {
         if constexpr (S == 0) return a;

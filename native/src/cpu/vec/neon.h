@@ -25,13 +25,20 @@ struct F32 : Extension<float, int32_t, 4> {
     SN_INLINE uint8x16_t byte_index(vi i) {
         return (uint8x16_t)vaddq_u32(vmulq_n_u32((uint32x4_t)i, 0x04040404u), vdupq_n_u32(0x03020100u));
     }
-    SN_INLINE v lookup16(const T *t, vi i) {
-        return (v)vqtbl4q_u8(vld1q_u8_x4((const uint8_t *)t), byte_index(i & 15));
+    struct Table16 {
+        uint8x16x4_t all;
+    };
+    struct Table32 {
+        uint8x16x4_t lower, upper;
+    };
+    SN_INLINE Table16 table16(const T *t) { return {vld1q_u8_x4((const uint8_t *)t)}; }
+    SN_INLINE Table32 table32(const T *t) {
+        return {vld1q_u8_x4((const uint8_t *)t), vld1q_u8_x4((const uint8_t *)(t + 16))};
     }
-    SN_INLINE v lookup32(const T *t, vi i) {
+    SN_INLINE v lookup(const Table16 &t, vi i) { return (v)vqtbl4q_u8(t.all, byte_index(i & 15)); }
+    SN_INLINE v lookup(const Table32 &t, vi i) {
         const uint8x16_t index = byte_index(i & 31);
-        const uint8x16_t lower = vqtbl4q_u8(vld1q_u8_x4((const uint8_t *)t), index);
-        return (v)vqtbx4q_u8(lower, vld1q_u8_x4((const uint8_t *)(t + 16)), vsubq_u8(index, vdupq_n_u8(64)));
+        return (v)vqtbx4q_u8(vqtbl4q_u8(t.lower, index), t.upper, vsubq_u8(index, vdupq_n_u8(64)));
     }
     template <int S> SN_INLINE v shift(v a, v b) {
         if constexpr (S == 0) return a;
@@ -77,8 +84,16 @@ struct F64 : Extension<double, int64_t, 2> {
     SN_INLINE vi max_unsigned(vi a, vi b) {
         return (vi)vbslq_u64(vcgtq_u64((uint64x2_t)a, (uint64x2_t)b), (uint64x2_t)a, (uint64x2_t)b);
     }
-    SN_INLINE v lookup16(const T *t, vi i) { return v{t[i[0] & 15], t[i[1] & 15]}; }
-    SN_INLINE v lookup32(const T *t, vi i) { return v{t[i[0] & 31], t[i[1] & 31]}; }
+    struct Table16 {
+        const T *at;
+    };
+    struct Table32 {
+        const T *at;
+    };
+    SN_INLINE Table16 table16(const T *t) { return {t}; }
+    SN_INLINE Table32 table32(const T *t) { return {t}; }
+    SN_INLINE v lookup(const Table16 &t, vi i) { return v{t.at[i[0] & 15], t.at[i[1] & 15]}; }
+    SN_INLINE v lookup(const Table32 &t, vi i) { return v{t.at[i[0] & 31], t.at[i[1] & 31]}; }
     template <int S> SN_INLINE v shift(v a, v b) {
         if constexpr (S == 0) return a;
         else if constexpr (S == W) return b;

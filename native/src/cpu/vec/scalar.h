@@ -48,8 +48,16 @@ template <class Real, class Integer, class Unsigned> struct Lane {
     SN_INLINE vi equal_int(vi a, vi b) { return a == b ? -1 : 0; }
     SN_INLINE vi below(vi a, vi b) { return Unsigned(a) < Unsigned(b) ? -1 : 0; }
     SN_INLINE v choose(vi mask, v a, v b) { return mask ? a : b; }
-    SN_INLINE v lookup16(const T *t, vi i) { return t[i & 15]; }
-    SN_INLINE v lookup32(const T *t, vi i) { return t[i & 31]; }
+    struct Table16 {
+        const T *at;
+    };
+    struct Table32 {
+        const T *at;
+    };
+    SN_INLINE Table16 table16(const T *t) { return {t}; }
+    SN_INLINE Table32 table32(const T *t) { return {t}; }
+    SN_INLINE v lookup(const Table16 &t, vi i) { return t.at[i & 15]; }
+    SN_INLINE v lookup(const Table32 &t, vi i) { return t.at[i & 31]; }
     SN_INLINE bool any_from(vi a, Int bound) { return Unsigned(a) >= Unsigned(bound); }
     SN_INLINE T lane(v a, int) { return a; }
     SN_INLINE void fence() {}
