@@ -2,6 +2,7 @@
 #include "spatial_plain.h"
 #include "spatial_parameter_gradients.h"
 #include "spatial_general.h"
+#include "spatial_simd.h"
 
 // An entry point under the name that the host asks for.
 #define SPATIAL_ENTRY(name, ...) \
@@ -25,8 +26,23 @@
     SPATIAL_ENTRY("spatial_jvp_general_" #type, spatial_jvp_general<type>)                              \
     SPATIAL_ENTRY("spatial_parameter_gradients_" #type, spatial_parameter_gradients<type>)
 
-SPATIAL_ANY_WINDOW(float)
-SPATIAL_ANY_WINDOW(half)
+// Windows of k x k: rows of a step, forward and gradient.
+#define SPATIAL_SIMD(type, k, forward_rows, gradient_rows)                                              \
+    SPATIAL_ENTRY("spatial_forward_simd_" #type "_" #k, spatial_forward_simd<type, k, forward_rows>)    \
+    SPATIAL_ENTRY("spatial_gradient_simd_" #type "_" #k, spatial_gradient_simd<type, k, gradient_rows>)
+
+#define SPATIAL_ALL(type)          \
+    SPATIAL_ANY_WINDOW(type)       \
+    SPATIAL_SIMD(type, 3, 4, 4)    \
+    SPATIAL_SIMD(type, 5, 4, 2)    \
+    SPATIAL_SIMD(type, 7, 4, 2)    \
+    SPATIAL_SIMD(type, 9, 4, 2)    \
+    SPATIAL_SIMD(type, 11, 4, 2)   \
+    SPATIAL_SIMD(type, 13, 4, 2)   \
+    SPATIAL_SIMD(type, 15, 4, 2)
+
+SPATIAL_ALL(float)
+SPATIAL_ALL(half)
 #if __METAL_VERSION__ >= 310
-SPATIAL_ANY_WINDOW(bfloat)
+SPATIAL_ALL(bfloat)
 #endif

@@ -7,6 +7,8 @@
 #define SPATIAL_BATCH_AXES 4
 #define SPATIAL_IMAGES 3
 #define SPATIAL_THREADS 256  // of a threadgroup, in kernels that work element by element
+#define SPATIAL_SIMDGROUPS 4  // of a threadgroup, in kernels where each works on its own
+#define SPATIAL_SIMD_COLUMNS 4  // columns of a lane there
 #define SPATIAL_TILE 4096    // floats of threadgroup memory where window sums are added up
 
 // Strides of one image, in elements.

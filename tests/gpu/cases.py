@@ -94,6 +94,20 @@ def any_window(designs=("plain", "general"), shapes=SMALL):
         yield Case(operation, shape, next(layouts))
 
 
+def simd():
+    """Kernels for odd square windows: narrow and wide planes, whole vectors and single elements, several segments."""
+    shapes = [(1, 2, 40, 64), (2, 7, 14, 14), (1, 11, 7, 7), (1, 5, 23, 56), (1, 1, 37, 300), (1, 1, 5, 131), (1, 2, 1, 1), (2, 2, 90, 12)]
+    dtypes = itertools.cycle(["float", "half", "float", "bfloat", "float"])
+    layouts = itertools.cycle(["nchw", "padded", "odd", "nchw", "reversed", "nhwc", "padded"])
+    betas = itertools.cycle([(0.75, 1.1), (5.0, 1.0), (-1.5, 2.0), (0.5, 0.3)])
+    for k, which, shape in itertools.product((3, 5, 7, 9, 11, 13, 15), ("forward", "gradient"), shapes):
+        beta, delta = next(betas)
+        name = next(layouts)
+        aligned = name in ("nchw", "padded")
+        operation = Operation(which, (k, k), 1.3, beta, delta, dtype=next(dtypes), design="simd", aligned=aligned, concurrency=128)
+        yield Case(operation, shape, name)
+
+
 def random_arrays(case, seed=0):
     """(memory, view) for each image, inputs filled, the output poisoned."""
     random = np.random.default_rng(seed)
@@ -131,3 +145,4 @@ def error(out, ref):
 
 def every():
     yield from any_window()
+    yield from simd()

@@ -13,7 +13,7 @@ NATIVE = msl.ROOT / "native"
 PASSES = {"forward": 0, "gradient": 1, "jvp": 2, "parameter_gradients": 3}
 DTYPES = {"half": 1, "bfloat": 2, "float": 3}
 ITEMSIZE = {"half": 2, "bfloat": 2, "float": 4}
-DESIGNS = {"automatic": 0, "plain": 1, "general": 2, "strip": 3}
+DESIGNS = {"automatic": 0, "plain": 1, "general": 2, "simd": 3, "strip": 4}
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,7 @@ class Operation:
     design: str = "automatic"
     aligned: bool = False
     scratch_limit: int = 0
+    concurrency: int = 0
 
     def with_(self, **changes) -> Operation:
         return replace(self, **changes)
@@ -68,7 +69,7 @@ def library():
     lib = ctypes.CDLL(str(msl.compiled(stamp, command, ".so")[0]))
     lib.launch_table_create.restype = ctypes.c_void_p
     lib.launch_table_create.argtypes = [ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_int32, ctypes.c_int32,
-                                        ctypes.c_int32, ctypes.c_int32, ctypes.c_int32, ctypes.c_int64]
+                                        ctypes.c_int32, ctypes.c_int32, ctypes.c_int32, ctypes.c_int64, ctypes.c_int64]
     for name in ("destroy", "error", "scratch_bytes", "result_offset", "size"):
         getattr(lib, f"launch_table_{name}").argtypes = [ctypes.c_void_p]
     lib.launch_table_error.restype = ctypes.c_char_p
@@ -108,7 +109,8 @@ def make_launch(operation: Operation, shape, strides, axes=(-2, -1)) -> Launch:
         arrays.append(Array(None, integers((3,)), integers((8,)), 1, 4))
     operands = (Array * len(arrays))(*arrays)
     table = lib.launch_table_create(ctypes.byref(params), PASSES[operation.which], operands, len(arrays), axes[0] % ndim,
-                                    axes[1] % ndim, DESIGNS[operation.design], int(operation.aligned), operation.scratch_limit)
+                                    axes[1] % ndim, DESIGNS[operation.design], int(operation.aligned), operation.scratch_limit,
+                                    operation.concurrency)
     try:
         error = lib.launch_table_error(table).decode()
         if error:

@@ -106,6 +106,7 @@ public:
         : problem_(problem), options_(options), launch_(launch), type_(type_name(problem.dtype)) {
         set_shape(shape_, problem);
         set_operation(shape_, problem);
+        design_ = choose_design();
         planes_ = 1;
         for (int32_t size : shape_.batch) planes_ *= size;
         to_int(planes_, "the number of planes");
@@ -118,15 +119,21 @@ public:
 
     void build(const int64_t *offsets) {
         offsets_ = offsets;
-        const bool plain = options_.design == Design::plain;
-        const int64_t chunk = chunk_planes(plain ? problem_.pass == SN_GRADIENT && !documented() : scratch_images());
+        const bool plain = design_ == Design::plain;
+        const int64_t chunk = chunk_planes(plain              ? problem_.pass == SN_GRADIENT && !documented()
+                                           : in_one_pass() ? 0
+                                                              : scratch_images());
         for (int64_t first = 0; first < planes_; first += chunk) {
             base_ = shape_;
             base_.first_plane = int32_t(first);
             base_.planes = int32_t(std::min(chunk, planes_ - first));
             base_.elements = base_.planes * plane();
             image_bytes_ = chunk * plane() * int64_t(sizeof(float));
-            plain ? build_plain() : build_general();
+            switch (design_) {
+            case Design::plain: build_plain(); break;
+            case Design::simd: build_simd(); break;
+            default: build_general();
+            }
         }
     }
 
@@ -140,6 +147,21 @@ private:
         const int64_t unit = shape_.inner * plane();
         const int64_t by_scratch = images ? options_.scratch_limit / int64_t(sizeof(float)) / images : int64_t(1) << 38;
         return std::min(planes_, std::max<int64_t>(1, by_scratch / unit) * shape_.inner);
+    }
+
+    bool in_one_pass() const { return design_ == Design::simd || design_ == Design::strip; }
+
+    // Window sizes that spatial.metal instantiates.
+    bool takes_simd() const {
+        const sn_spatial_params &s = problem_.spatial;
+        return (problem_.pass == SN_FORWARD || (problem_.pass == SN_GRADIENT && !documented())) && !shape_.clamp &&
+               s.kernel_height == s.kernel_width && s.kernel_width % 2 == 1 && s.kernel_width >= 3 && s.kernel_width <= 15;
+    }
+    Design choose_design() const {
+        if (options_.design == Design::simd && !takes_simd())
+            fail(SN_UNSUPPORTED, "the simdgroup kernels take odd square windows of 3 to 15, edge zero, forward and gradient only");
+        if (options_.design != Design::automatic) return options_.design;
+        return takes_simd() ? Design::simd : Design::general;
     }
 
     Binding operand(int index) const { return {Binding::operand, index, offsets_[index]}; }
@@ -177,6 +199,63 @@ private:
         case SN_PARAMETER_GRADIENTS:
             return add_partials("spatial_parameter_gradients_plain", {operand(0), operand(1), partials()});
         }
+    }
+
+    // Rows and columns that can be read as whole vectors of `columns` elements.
+    bool aligned(int columns) const {
+        bool whole = options_.aligned && shape_.width % columns == 0;
+        for (int i = 0; i < problem_.n_images; ++i) {
+            const SpatialStrides &s = shape_.image[i];
+            whole = whole && (shape_.width == 1 || s.column == 1) && s.row % columns == 0 && offsets_[i] % 16 == 0;
+            for (int64_t stride : s.batch) whole = whole && stride % columns == 0;
+        }
+        return whole;
+    }
+
+    // Cuts the height into segments. Each costs `warm_up` rows more than it writes, and the device runs
+    // `at_once` strips at a time.
+    void set_segments(SpatialParams &p, int64_t strips, int64_t at_once, int32_t warm_up, int32_t rows) const {
+        double best = 0;
+        for (int32_t n = 1; n <= ceil_div(p.height, rows); ++n) {
+            const int32_t segment = int32_t(ceil_div(ceil_div(p.height, n), rows) * rows);
+            const int32_t segments = int32_t(ceil_div(p.height, segment));
+            if (segments != n && n > 1) continue;
+            // Between whole waves and perfect balance: threadgroups do not run in step.
+            const double load = double(strips) * segments / double(at_once);
+            const double waves = std::max(1.0, 0.5 * (std::ceil(load) + load));
+            const double cost = waves * (segment + warm_up);
+            if (n == 1 || cost < 0.99 * best) best = cost, p.segment = segment, p.segments = segments;
+            if (n > 64 && segment <= rows) break;
+        }
+    }
+
+    void build_simd() {
+        constexpr int32_t width = 32, columns = SPATIAL_SIMD_COLUMNS;
+        const bool gradient = problem_.pass == SN_GRADIENT;
+        const int32_t k = int32_t(problem_.spatial.kernel_width);
+        const int32_t reach = int32_t(ceil_div(k / 2, columns)), lanes = int32_t(ceil_div(base_.width, columns));
+        SpatialParams p = base_;
+        p.aligned = aligned(columns);
+        if (lanes + reach <= width) { // whole planes side by side, zeros between them
+            p.strip_lanes = lanes + reach;
+            p.strip_planes = width / p.strip_lanes;
+            p.strip_margin = 0;
+            p.strip_outputs = lanes;
+        } else {
+            p.strip_lanes = width;
+            p.strip_planes = 1;
+            p.strip_margin = gradient ? 2 * reach : reach;
+            p.strip_outputs = width - 2 * p.strip_margin;
+        }
+        p.strips = int32_t(ceil_div(lanes, p.strip_outputs));
+        const int64_t side_by_side = ceil_div(p.planes, p.strip_planes) * p.strips;
+        set_segments(p, side_by_side, options_.concurrency / width, gradient ? 2 * k : k, 4);
+        p.tasks = to_int(side_by_side * p.segments, "the number of strips");
+        char name[64];
+        std::snprintf(name, sizeof name, gradient ? "spatial_gradient_simd_%s_%d" : "spatial_forward_simd_%s_%d", type_, k);
+        Dispatch &d = gradient ? add(name, false, {operand(0), operand(1), operand(2)}, ceil_div(p.tasks, SPATIAL_SIMDGROUPS), p)
+                               : add(name, false, {operand(0), operand(1)}, ceil_div(p.tasks, SPATIAL_SIMDGROUPS), p);
+        d.threads = SPATIAL_SIMDGROUPS * width;
     }
 
     enum Side { forward_side, adjoint_side };
@@ -257,7 +336,7 @@ public:
     static constexpr int64_t partial_offset = 16; // bytes
     // Reserves room for the partial sums of `times` calls of build().
     void reserve_partials(int64_t times) {
-        const int images = options_.design == Design::plain ? 0 : scratch_images();
+        const int images = design_ == Design::plain ? 0 : scratch_images();
         all_groups_ = groups_of_partials() * ceil_div(planes_, chunk_planes(images)) * times;
         to_int(all_groups_, "the number of partial sums");
         reserved_ = ceil_div(partial_offset + 3 * all_groups_ * int64_t(sizeof(float)), 256) * 256;
@@ -275,6 +354,7 @@ private:
     const LaunchOptions &options_;
     Launch &launch_;
     const char *type_;
+    Design design_ = Design::general;
     SpatialParams shape_ = {}, base_ = {};
     int64_t planes_ = 0, image_bytes_ = 0, reserved_ = 0, all_groups_ = 0, next_group_ = 0;
     const int64_t *offsets_ = nullptr;

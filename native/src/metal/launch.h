@@ -34,11 +34,12 @@ struct Launch {
 };
 
 // Which kernels: the fastest that take the problem, or those of one design, for tests.
-enum class Design : int32_t { automatic, plain, general, strip };
+enum class Design : int32_t { automatic, plain, general, simd, strip };
 
 struct LaunchOptions {
     Design design = Design::automatic;
     bool aligned = false;                 // every operand starts at a multiple of 16 bytes
+    int64_t concurrency = 65536;          // threads that the device runs at a time, roughly
     int64_t scratch_limit = 64ll << 20;   // bytes; one plane (or one group of interleaved planes) may exceed it
 };
 

@@ -15,7 +15,7 @@ extern "C" {
 
 LaunchTable *launch_table_create(const sn_params *params, sn_pass pass, const sn_array *operands, int32_t n_operands,
                                  int32_t axis_height, int32_t axis_width, int32_t design, int32_t aligned,
-                                 int64_t scratch_limit) {
+                                 int64_t scratch_limit, int64_t concurrency) {
     auto *table = new LaunchTable{};
     try {
         Problem problem;
@@ -24,6 +24,7 @@ LaunchTable *launch_table_create(const sn_params *params, sn_pass pass, const sn
         options.design = Design(design);
         options.aligned = aligned != 0;
         if (scratch_limit > 0) options.scratch_limit = scratch_limit;
+        if (concurrency > 0) options.concurrency = concurrency;
         table->launch = make_launch(problem, options);
     } catch (const Error &error) {
         std::memcpy(table->error, error.message, sizeof table->error);
