@@ -1,0 +1,35 @@
+"""What every test shares: the device under test, and the folder of cases.py on the path."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from cases import DEVICE  # noqa: E402
+
+
+@pytest.fixture(params=[DEVICE], scope="session")
+def device(request):
+    """The device under test, in every test's name, so that `-k metal` selects by it."""
+    return request.param
+
+
+@pytest.fixture
+def rng():
+    """Random numbers, the same in every run."""
+    import numpy
+
+    return numpy.random.default_rng(20261122)
+
+
+def pytest_report_header():
+    import spatialnorm as sn
+    from spatialnorm import _core
+
+    lines = [f"spatialnorm {sn.__version__}: instruction set {_core.isa()}, {sn.get_num_threads()} threads"]
+    for d in sn.devices():
+        state = "" if d.available else "cannot run: "
+        lines.append(f"device {d.kind}: {d.name}: {state}{d.description}")
+    return [*lines, f"device under test: {DEVICE}"]
