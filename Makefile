@@ -35,7 +35,7 @@ lint: $(READY) ## ruff, mypy, cython-lint, clang-format
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/cython-lint spatialnorm
+	PATH=$(BIN):$$PATH cython-lint spatialnorm
 	$(BIN)/clang-format --dry-run --Werror $(CXX_FILES)
 
 format: $(READY) ## let ruff and clang-format lay out the sources

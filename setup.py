@@ -118,7 +118,13 @@ extension = Extension(
     include_dirs=["native/include", numpy.get_include()],
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
     depends=[f"{PACKAGE}/_core.pyx", *map(str, Path(PACKAGE).glob("*.pxd")), "native/include/spatialnorm/spatialnorm.h"],
-    extra_compile_args=["-O3", "-fvisibility=hidden", "-fstack-protector-strong"],
+    # A function that NumPy's headers do not declare would be found missing at import only.
+    extra_compile_args=[
+        "-O3",
+        "-fvisibility=hidden",
+        "-fstack-protector-strong",
+        "-Werror=implicit-function-declaration",
+    ],
     extra_link_args=["-Wl,-rpath,@loader_path/lib" if darwin else "-Wl,-rpath,$ORIGIN/lib", *hardening],
 )
 
