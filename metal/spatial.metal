@@ -3,6 +3,7 @@
 #include "spatial_parameter_gradients.h"
 #include "spatial_general.h"
 #include "spatial_simd.h"
+#include "spatial_strip.h"
 
 // An entry point under the name that the host asks for.
 #define SPATIAL_ENTRY(name, ...) \
@@ -31,6 +32,31 @@
     SPATIAL_ENTRY("spatial_forward_simd_" #type "_" #k, spatial_forward_simd<type, k, forward_rows>)    \
     SPATIAL_ENTRY("spatial_gradient_simd_" #type "_" #k, spatial_gradient_simd<type, k, gradient_rows>)
 
+// Windows of k x k: rows of a step, columns and interleaved channels of a strip. The host asks for them by name.
+#define SPATIAL_STRIP(pass, type, k, rows, width, channels)                                             \
+    SPATIAL_ENTRY("spatial_" #pass "_strip_" #type "_" #k "_" #rows "x" #width "x" #channels,           \
+                  spatial_##pass##_strip<type, k, rows, width, channels>)
+
+#define SPATIAL_STRIPS(type)                       \
+    SPATIAL_STRIP(forward, type, 31, 8, 256, 1)    \
+    SPATIAL_STRIP(forward, type, 63, 8, 448, 1)    \
+    SPATIAL_STRIP(gradient, type, 11, 8, 256, 1)   \
+    SPATIAL_STRIP(gradient, type, 13, 8, 256, 1)   \
+    SPATIAL_STRIP(gradient, type, 15, 8, 256, 1)   \
+    SPATIAL_STRIP(gradient, type, 31, 8, 448, 1)   \
+    SPATIAL_STRIP(gradient, type, 63, 8, 384, 1)   \
+    SPATIAL_INTERLEAVED(type, 3, 2)                \
+    SPATIAL_INTERLEAVED(type, 5, 4)                \
+    SPATIAL_INTERLEAVED(type, 7, 4)                \
+    SPATIAL_INTERLEAVED(type, 9, 4)                \
+    SPATIAL_INTERLEAVED(type, 11, 4)               \
+    SPATIAL_INTERLEAVED(type, 13, 4)               \
+    SPATIAL_INTERLEAVED(type, 15, 4)
+
+#define SPATIAL_INTERLEAVED(type, k, rows)             \
+    SPATIAL_STRIP(forward, type, k, rows, 64, 8)       \
+    SPATIAL_STRIP(gradient, type, k, rows, 64, 8)
+
 #define SPATIAL_ALL(type)          \
     SPATIAL_ANY_WINDOW(type)       \
     SPATIAL_SIMD(type, 3, 4, 4)    \
@@ -39,7 +65,8 @@
     SPATIAL_SIMD(type, 9, 4, 2)    \
     SPATIAL_SIMD(type, 11, 4, 2)   \
     SPATIAL_SIMD(type, 13, 4, 2)   \
-    SPATIAL_SIMD(type, 15, 4, 2)
+    SPATIAL_SIMD(type, 15, 4, 2)   \
+    SPATIAL_STRIPS(type)
 
 SPATIAL_ALL(float)
 SPATIAL_ALL(half)

@@ -108,6 +108,19 @@ def simd():
         yield Case(operation, shape, name)
 
 
+def strips():
+    """Kernels for larger windows and for interleaved channels."""
+    dtypes = itertools.cycle(["float", "half", "float", "bfloat", "float"])
+    betas = itertools.cycle([(0.75, 1.1), (5.0, 1.0), (-1.5, 2.0), (0.5, 0.3)])
+    wide = [("gradient", 11), ("gradient", 13), ("gradient", 15), ("forward", 31), ("gradient", 31), ("forward", 63), ("gradient", 63)]
+    table = [(which, k, shape, "nchw") for which, k in wide for shape in ((1, 2, 50, 40), (1, 1, 70, 600))]
+    table += [(which, k, shape, "nhwc") for k in (3, 5, 7, 9, 11, 13, 15) for which in ("forward", "gradient")
+              for shape in ((2, 12, 30, 20), (1, 3, 17, 100))]  # fmt: skip
+    for which, k, shape, name in table:
+        beta, delta = next(betas)
+        yield Case(Operation(which, (k, k), 1.3, beta, delta, dtype=next(dtypes), design="strip", concurrency=4096), shape, name)
+
+
 def random_arrays(case, seed=0):
     """(memory, view) for each image, inputs filled, the output poisoned."""
     random = np.random.default_rng(seed)
@@ -146,3 +159,4 @@ def error(out, ref):
 def every():
     yield from any_window()
     yield from simd()
+    yield from strips()

@@ -32,6 +32,7 @@ class Operation:
     aligned: bool = False
     scratch_limit: int = 0
     concurrency: int = 0
+    strip: tuple[int, int] = (0, 0)
 
     def with_(self, **changes) -> Operation:
         return replace(self, **changes)
@@ -69,7 +70,7 @@ def library():
     lib = ctypes.CDLL(str(msl.compiled(stamp, command, ".so")[0]))
     lib.launch_table_create.restype = ctypes.c_void_p
     lib.launch_table_create.argtypes = [ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_int32, ctypes.c_int32,
-                                        ctypes.c_int32, ctypes.c_int32, ctypes.c_int32, ctypes.c_int64, ctypes.c_int64]
+                                        ctypes.c_int32, ctypes.c_int32, ctypes.c_int32, ctypes.c_int64, ctypes.c_int64, ctypes.c_int32, ctypes.c_int32]
     for name in ("destroy", "error", "scratch_bytes", "result_offset", "size"):
         getattr(lib, f"launch_table_{name}").argtypes = [ctypes.c_void_p]
     lib.launch_table_error.restype = ctypes.c_char_p
@@ -110,7 +111,7 @@ def make_launch(operation: Operation, shape, strides, axes=(-2, -1)) -> Launch:
     operands = (Array * len(arrays))(*arrays)
     table = lib.launch_table_create(ctypes.byref(params), PASSES[operation.which], operands, len(arrays), axes[0] % ndim,
                                     axes[1] % ndim, DESIGNS[operation.design], int(operation.aligned), operation.scratch_limit,
-                                    operation.concurrency)
+                                    operation.concurrency, *operation.strip)
     try:
         error = lib.launch_table_error(table).decode()
         if error:

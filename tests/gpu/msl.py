@@ -2,9 +2,9 @@
 
 ``compat/metal_stdlib`` maps keywords and builtins.  This module expands the preprocessor's macros, reads the
 entry points (``kernel void ...``) and their instantiations (``[[host_name(...)]]``), and writes for each a
-wrapper that supplies what Metal passes by attribute.  In the text itself it changes one thing: it writes
+wrapper that supplies what Metal passes by attribute.  In the text itself it changes two words: it writes
 ``threadgroup_array`` where ``threadgroup`` declares an array, because Metal has one word for the array and for
-pointers to it, and CUDA and C++ have not.
+pointers to it, and CUDA and C++ have not; and ``device_memory`` for ``device``, a word that CUDA's own macros use.
 """
 
 from __future__ import annotations
@@ -103,6 +103,7 @@ def load(file: Path = METAL / "spatial.metal", defines: tuple[str, ...] = ()) ->
             kinds.append((kind, parameter, attribute))
         instances.append(Instance("".join(re.findall(r'"([^"]*)"', match["name"])), function, tuple(kinds)))
     text = ARRAY.sub(r"threadgroup_array \1", INSTANCE.sub("", text))
+    text = re.sub(r"\bdevice\b", "device_memory", text)
     return Library(text, tuple(instances))
 
 

@@ -132,6 +132,7 @@ public:
             switch (design_) {
             case Design::plain: build_plain(); break;
             case Design::simd: build_simd(); break;
+            case Design::strip: build_strip(); break;
             default: build_general();
             }
         }
@@ -151,17 +152,39 @@ private:
 
     bool in_one_pass() const { return design_ == Design::simd || design_ == Design::strip; }
 
-    // Window sizes that spatial.metal instantiates.
-    bool takes_simd() const {
+    // Square odd windows, as spatial.metal instantiates them; 0 for all others.
+    int32_t odd_square() const {
         const sn_spatial_params &s = problem_.spatial;
-        return (problem_.pass == SN_FORWARD || (problem_.pass == SN_GRADIENT && !documented())) && !shape_.clamp &&
-               s.kernel_height == s.kernel_width && s.kernel_width % 2 == 1 && s.kernel_width >= 3 && s.kernel_width <= 15;
+        const bool pass = problem_.pass == SN_FORWARD || (problem_.pass == SN_GRADIENT && !documented());
+        const bool odd = s.kernel_height == s.kernel_width && s.kernel_width % 2 == 1;
+        return pass && !shape_.clamp && odd && s.kernel_width <= 63 ? int32_t(s.kernel_width) : 0;
     }
+    bool takes_simd(int32_t k) const { return k >= 3 && k <= 15; }
+
+    struct Strip {
+        int32_t rows, width, channels; // width 0: no kernel
+    };
+    Strip strip(int32_t k) const {
+        const bool gradient = problem_.pass == SN_GRADIENT;
+        Strip s = {8, 0, 1};
+        if (shape_.inner > 1) s = {k == 3 ? 2 : 4, k >= 3 && k <= 15 ? 64 : 0, 8};
+        else if (k == 31) s.width = gradient ? 448 : 256;
+        else if (k == 63) s.width = gradient ? 384 : 448;
+        else if (gradient && k >= 11 && k <= 15) s.width = 256;
+        if (options_.strip_rows) s.rows = options_.strip_rows;
+        if (options_.strip_width) s.width = options_.strip_width;
+        return s;
+    }
+
     Design choose_design() const {
-        if (options_.design == Design::simd && !takes_simd())
+        const int32_t k = odd_square();
+        if (options_.design == Design::simd && !takes_simd(k))
             fail(SN_UNSUPPORTED, "the simdgroup kernels take odd square windows of 3 to 15, edge zero, forward and gradient only");
+        if (options_.design == Design::strip && !strip(k).width)
+            fail(SN_UNSUPPORTED, "no strip kernel takes this window, edge, pass and layout");
         if (options_.design != Design::automatic) return options_.design;
-        return takes_simd() ? Design::simd : Design::general;
+        if (strip(k).width) return Design::strip;
+        return takes_simd(k) ? Design::simd : Design::general;
     }
 
     Binding operand(int index) const { return {Binding::operand, index, offsets_[index]}; }
@@ -256,6 +279,31 @@ private:
         Dispatch &d = gradient ? add(name, false, {operand(0), operand(1), operand(2)}, ceil_div(p.tasks, SPATIAL_SIMDGROUPS), p)
                                : add(name, false, {operand(0), operand(1)}, ceil_div(p.tasks, SPATIAL_SIMDGROUPS), p);
         d.threads = SPATIAL_SIMDGROUPS * width;
+    }
+
+    void build_strip() {
+        const bool gradient = problem_.pass == SN_GRADIENT;
+        const int32_t k = odd_square();
+        const Strip s = strip(k);
+        SpatialParams p = base_;
+        if (p.width + k - 1 <= s.width) { // the whole width, with zeros on both sides
+            p.strip_margin = k / 2;
+            p.strip_outputs = p.width;
+        } else {
+            p.strip_margin = gradient ? k - 1 : k / 2;
+            p.strip_outputs = s.width - 2 * p.strip_margin;
+        }
+        p.strips = int32_t(ceil_div(p.width, p.strip_outputs));
+        const int64_t side_by_side = ceil_div(p.planes, s.channels) * p.strips;
+        const int32_t threads = s.width * s.channels;
+        set_segments(p, side_by_side, std::max<int64_t>(1, options_.concurrency / threads), gradient ? 2 * k : k, s.rows);
+        p.tasks = to_int(side_by_side * p.segments, "the number of strips");
+        char name[64];
+        std::snprintf(name, sizeof name, "spatial_%s_strip_%s_%d_%dx%dx%d", gradient ? "gradient" : "forward", type_, k,
+                      s.rows, s.width, s.channels);
+        Dispatch &d = gradient ? add(name, false, {operand(0), operand(1), operand(2)}, p.tasks, p)
+                               : add(name, false, {operand(0), operand(1)}, p.tasks, p);
+        d.threads = uint32_t(threads);
     }
 
     enum Side { forward_side, adjoint_side };

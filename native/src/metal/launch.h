@@ -40,6 +40,7 @@ struct LaunchOptions {
     Design design = Design::automatic;
     bool aligned = false;                 // every operand starts at a multiple of 16 bytes
     int64_t concurrency = 65536;          // threads that the device runs at a time, roughly
+    int32_t strip_rows = 0, strip_width = 0; // of a strip kernel; 0: as spatial.metal instantiates it
     int64_t scratch_limit = 64ll << 20;   // bytes; one plane (or one group of interleaved planes) may exceed it
 };
 

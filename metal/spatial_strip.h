@@ -1,0 +1,272 @@
+// Strips of one threadgroup, for larger windows and for interleaved channels (NHWC).
+//
+// A threadgroup owns WIDTH columns of CHANNELS planes, one thread to each, and walks down the image, R rows at a
+// time. A thread sums its own column over the window's rows: the window is a few rows at its lower end, which are
+// leaving, whole blocks of R rows, whose totals it keeps, and the rows that have come since. These sums go to
+// threadgroup memory, where each thread sums R neighbouring windows of one row. The gradient does this twice,
+// first for T and then, half a window behind, for the adjoint sum. Nothing is ever subtracted.
+#pragma once
+#include "spatial_simd.h"
+
+// What a thread keeps of the window above the rows that come next: totals of whole blocks, oldest first, and the
+// sum of the rows since the last whole block.
+template <int K, int R>
+struct ColumnWindow {
+    enum {
+        blocks = ceil_div(K - R, R),                            // whole ones, with the one in progress
+        missing = R - 1 + R * ceil_div(K - R, R) - (K - 1)      // rows that complete that one
+    };
+    float total[blocks > 1 ? blocks - 1 : 1];
+    float partial;
+};
+
+template <int K, int R>
+METAL_FUNC void clear(thread ColumnWindow<K, R>& window)
+{
+    #pragma unroll
+    for (int b = 0; b < ColumnWindow<K, R>::blocks - 1; ++b) window.total[b] = 0.0f;
+    window.partial = 0.0f;
+}
+
+// R sums over K rows: the first begins with leaving[0], the last ends with coming[R - 1].
+template <int K, int R>
+METAL_FUNC void column_sums(thread ColumnWindow<K, R>& window, thread const float* leaving, thread const float* coming,
+                            thread float* sums)
+{
+    static_assert(K >= R, "a step is higher than the window");
+    constexpr int blocks = ColumnWindow<K, R>::blocks, missing = ColumnWindow<K, R>::missing;
+    float sum = 0.0f;
+    #pragma unroll
+    for (int r = R - 2; r >= 0; --r) {
+        sum = r == R - 2 ? leaving[r] : sum + leaving[r];
+        sums[r] = sum;
+    }
+    sum = window.partial;
+    #pragma unroll
+    for (int b = 0; b < blocks - 1; ++b) sum += window.total[b];
+    float whole = window.partial, partial = 0.0f;
+    #pragma unroll
+    for (int r = 0; r < R; ++r) {
+        sum += coming[r];
+        sums[r] = r == R - 1 ? sum : sums[r] + sum;
+        if (r < missing) whole += coming[r];
+        else partial = r == missing ? coming[r] : partial + coming[r];
+    }
+    window.partial = blocks > 0 ? partial : 0.0f;
+    #pragma unroll
+    for (int b = 0; b < blocks - 2; ++b) window.total[b] = window.total[b + 1];
+    if (blocks > 1) window.total[blocks - 2] = whole;
+}
+
+// Rows of threadgroup memory. The padding spreads what neighbouring threads read over the memory's banks.
+constexpr int strip_pitch(int width, int channels) { return width * channels + (channels == 1 ? 4 : channels); }
+constexpr int strip_floats(int rows, int width, int channels) { return 2 * rows * strip_pitch(width, channels) + 8; }
+
+// Each thread holds R rows v of its column: result[r] is the sum over columns column - K / 2 .. column + K / 2,
+// undefined where these leave the strip.
+template <int K, int R, int WIDTH, int CHANNELS>
+METAL_FUNC void strip_row_sums(thread const float* v, threadgroup float4* memory, int thread_index, thread float* result)
+{
+    constexpr int pitch = strip_pitch(WIDTH, CHANNELS);
+    static_assert(WIDTH % R == 0 && R % 2 == 0, "a thread sums R windows");
+    threadgroup float* in = (threadgroup float*)memory;
+    threadgroup float* out = in + R * pitch;
+    #pragma unroll
+    for (int r = 0; r < R; ++r) in[r * pitch + thread_index] = v[r];
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+
+    // One row and R windows to a thread; neighbouring threads take different rows.
+    const int channel = thread_index % CHANNELS, row = thread_index / CHANNELS % R;
+    const int first = thread_index / (CHANNELS * R) * R;    // the first window's first column
+    if (first + K <= WIDTH) {
+        float w[round_up(K - 1 + R, 4)], s[R];
+        threadgroup const float* from = in + row * pitch + first * CHANNELS + channel;
+        if (CHANNELS == 1 && R % 4 == 0) {
+            #pragma unroll
+            for (int q = 0; q < ceil_div(K - 1 + R, 4); ++q) {
+                const float4 f = *(threadgroup const float4*)(from + 4 * q);
+                w[4 * q] = f.x;
+                w[4 * q + 1] = f.y;
+                w[4 * q + 2] = f.z;
+                w[4 * q + 3] = f.w;
+            }
+        } else {
+            #pragma unroll
+            for (int c = 0; c < K - 1 + R; ++c) w[c] = first + c < WIDTH ? from[c * CHANNELS] : 0.0f;
+        }
+        sliding_sums<K, R, 1>(w, s);
+        threadgroup float* to = out + row * pitch + first * CHANNELS + channel;
+        if (CHANNELS == 1 && R % 4 == 0) {
+            #pragma unroll
+            for (int q = 0; q < R / 4; ++q)
+                *(threadgroup float4*)(to + 4 * q) = float4(s[4 * q], s[4 * q + 1], s[4 * q + 2], s[4 * q + 3]);
+        } else {
+            #pragma unroll
+            for (int c = 0; c < R; ++c) to[c * CHANNELS] = s[c];
+        }
+    }
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    const int window = max(thread_index - K / 2 * CHANNELS, 0);
+    #pragma unroll
+    for (int r = 0; r < R; ++r) result[r] = out[r * pitch + window];
+}
+
+// Where a thread works: as a lane of SimdPlace with a single column.
+template <int WIDTH, int CHANNELS>
+METAL_FUNC SimdPlace strip_place(constant SpatialParams& p, int task, int thread_index)
+{
+    const int strip = task % p.strips, segment = task / p.strips % p.segments, planes = task / p.strips / p.segments;
+    const int plane = planes * CHANNELS + thread_index % CHANNELS, sub = thread_index / CHANNELS;
+    SimdPlace place;
+    place.column = strip * p.strip_outputs - p.strip_margin + sub;
+    place.first = segment * p.segment;
+    place.last = min(place.first + p.segment, p.height);
+    place.inside = plane < p.planes && place.column >= 0 && place.column < p.width;
+    place.owned = place.inside && sub >= p.strip_margin && sub < p.strip_margin + p.strip_outputs;
+    place.plane = p.first_plane + (place.inside ? plane : 0);
+    return place;
+}
+
+// N rows of one column from `row` on; zero outside the image. Kept as T until they are needed.
+template <int N, typename T, typename V>
+METAL_FUNC void read_column(Column<const T> from, constant SpatialParams& p, SimdPlace place, int row, thread V* v)
+{
+    device const T* at = from.start + from.row * row;
+    if (row >= 0 && row + N <= p.height) {    // the same for the whole threadgroup
+        #pragma unroll
+        for (int r = 0; r < N; ++r, at += from.row) v[r] = V(place.inside ? *at : T(0.0f));
+    } else {
+        #pragma unroll
+        for (int r = 0; r < N; ++r, at += from.row)
+            v[r] = V(place.inside && uint(row + r) < uint(p.height) ? *at : T(0.0f));
+    }
+}
+
+template <int N, typename T>
+METAL_FUNC void write_column(Column<T> to, SimdPlace place, int row, thread const float* v)
+{
+    device T* at = to.start + to.row * row;
+    #pragma unroll
+    for (int r = 0; r < N; ++r, at += to.row)
+        if (place.owned && row + r < place.last) *at = T(v[r]);
+}
+
+template <typename T, int K, int R, int WIDTH, int CHANNELS>
+METAL_FUNC void forward_strip(device const T* x, device T* y, constant SpatialParams& p, threadgroup float4* memory,
+                              int task, int thread_index)
+{
+    constexpr int half_k = K / 2;
+    const SimdPlace place = strip_place<WIDTH, CHANNELS>(p, task, thread_index);
+    const Column<const T> from = column_of(x, p, 0, place);
+    const Column<T> to = column_of(y, p, 1, place);
+
+    ColumnWindow<K, R> window;
+    clear(window);
+    T next[R];
+    const int start = place.first - round_up(K - 1, R);
+    read_column<R>(from, p, place, start + half_k, next);
+    for (int row = start; row < place.last; row += R) {
+        float coming[R], leaving[R], sums[R];
+        T centre[R];
+        #pragma unroll
+        for (int r = 0; r < R; ++r) coming[r] = float(next[r]) * float(next[r]);
+        read_column<R>(from, p, place, row + R + half_k, next);
+        // These rows were read not long ago.
+        read_column<R>(from, p, place, row - half_k, leaving);
+        read_column<R>(from, p, place, row, centre);
+        #pragma unroll
+        for (int r = 0; r < R; ++r) leaving[r] *= leaving[r];
+        column_sums<K, R>(window, leaving, coming, sums);
+        if (row >= place.first) {    // the same for the whole threadgroup
+            strip_row_sums<K, R, WIDTH, CHANNELS>(sums, memory, thread_index, sums);
+            #pragma unroll
+            for (int r = 0; r < R; ++r) sums[r] = float(centre[r]) * power_of_beta(p, base(p, sums[r]));
+            write_column<R>(to, place, row, sums);
+        }
+    }
+}
+
+template <typename T, int K, int R, int WIDTH, int CHANNELS>
+METAL_FUNC void gradient_strip(device const T* dy, device const T* x, device T* dx, constant SpatialParams& p,
+                               threadgroup float4* memory, int task, int thread_index)
+{
+    constexpr int half_k = K / 2;
+    const SimdPlace place = strip_place<WIDTH, CHANNELS>(p, task, thread_index);
+    const Column<const T> from_dy = column_of(dy, p, 0, place), from_x = column_of(x, p, 1, place);
+    const Column<T> to = column_of(dx, p, 2, place);
+
+    ColumnWindow<K, R> window, u_window;
+    clear(window);
+    clear(u_window);
+    float us[K - 1 + R];           // rows row - half_k on
+    float direct[half_k + R];      // dy * T^-beta, rows row on
+    T next_x[R], next_dy[R];
+    #pragma unroll
+    for (int i = 0; i < K - 1; ++i) us[i] = 0.0f;
+    #pragma unroll
+    for (int i = 0; i < half_k; ++i) direct[i] = 0.0f;
+
+    const int first_u = place.first - round_up(K - 1, R), start = first_u - round_up(K - 1, R);
+    read_column<R>(from_x, p, place, start + K - 1, next_x);
+    read_column<R>(from_dy, p, place, start + half_k, next_dy);
+    for (int row = start; row < place.last; row += R) {
+        float coming[R], leaving[R], sums[R], slope[R], centre[R], xs[R];
+        #pragma unroll
+        for (int r = 0; r < R; ++r) {
+            coming[r] = float(next_x[r]) * float(next_x[r]);
+            slope[r] = float(next_dy[r]);
+        }
+        read_column<R>(from_x, p, place, row + R + K - 1, next_x);
+        read_column<R>(from_dy, p, place, row + R + half_k, next_dy);
+        // These rows were read not long ago.
+        read_column<R>(from_x, p, place, row, xs);
+        read_column<R>(from_x, p, place, row + half_k, centre);
+        #pragma unroll
+        for (int r = 0; r < R; ++r) leaving[r] = xs[r] * xs[r];
+        column_sums<K, R>(window, leaving, coming, sums);
+        if (row >= first_u) {
+            strip_row_sums<K, R, WIDTH, CHANNELS>(sums, memory, thread_index, sums);
+            #pragma unroll
+            for (int r = 0; r < R; ++r) {
+                const float t = base(p, sums[r]);
+                direct[half_k + r] = slope[r] * power_of_beta(p, t);
+                const float u = slope[r] * centre[r] * power_of_beta_1(p, t);
+                us[K - 1 + r] = place.inside && uint(row + half_k + r) < uint(p.height) ? u : 0.0f;
+            }
+            column_sums<K, R>(u_window, us, us + K - 1, sums);
+        }
+        if (row >= place.first) {
+            strip_row_sums<K, R, WIDTH, CHANNELS>(sums, memory, thread_index, sums);
+            #pragma unroll
+            for (int r = 0; r < R; ++r) sums[r] = fma(-p.factor * xs[r], sums[r], direct[r]);
+            write_column<R>(to, place, row, sums);
+        }
+        #pragma unroll
+        for (int i = 0; i < K - 1; ++i) us[i] = us[i + R];
+        #pragma unroll
+        for (int i = 0; i < half_k; ++i) direct[i] = direct[i + R];
+    }
+}
+
+template <typename T, int K, int R, int WIDTH, int CHANNELS>
+kernel void spatial_forward_strip(device const T* x [[buffer(0)]],
+                                  device T* y [[buffer(1)]],
+                                  constant SpatialParams& p [[buffer(2)]],
+                                  uint group [[threadgroup_position_in_grid]],
+                                  uint thread_index [[thread_index_in_threadgroup]])
+{
+    threadgroup float4 memory[strip_floats(R, WIDTH, CHANNELS) / 4];
+    forward_strip<T, K, R, WIDTH, CHANNELS>(x, y, p, memory, int(group), int(thread_index));
+}
+
+template <typename T, int K, int R, int WIDTH, int CHANNELS>
+kernel void spatial_gradient_strip(device const T* dy [[buffer(0)]],
+                                   device const T* x [[buffer(1)]],
+                                   device T* dx [[buffer(2)]],
+                                   constant SpatialParams& p [[buffer(3)]],
+                                   uint group [[threadgroup_position_in_grid]],
+                                   uint thread_index [[thread_index_in_threadgroup]])
+{
+    threadgroup float4 memory[strip_floats(R, WIDTH, CHANNELS) / 4];
+    gradient_strip<T, K, R, WIDTH, CHANNELS>(dy, x, dx, p, memory, int(group), int(thread_index));
+}
