@@ -4,10 +4,10 @@ CXX := g++
 HOST_CXX ?= clang++-19
 ARCH := $(shell uname -m)
 
-CXXFLAGS := -std=c++17 -O2 -g -fPIC -Wall -Wextra -Wno-cast-function-type -MMD \
+CXXFLAGS := -std=c++17 -O2 -g -fPIC -Wall -Wextra -Wno-cast-function-type -MD \
   -I$(HERE)/sysinclude -I$(HERE)/exec -I$(HERE)/objc -I$(HERE)/metal \
   -DSOFTMETAL_MSL_DEFAULT='"$(HERE)/msl"' -DSOFTMETAL_CACHE_DEFAULT='"$(BUILD)/cache"'
-HOST_FLAGS := -std=c++17 -O1 -g -fPIC -fblocks -Wall -Wextra -MMD -isystem $(HERE)/sysinclude -isystem $(METAL_CPP) -I$(HERE)/metal
+HOST_FLAGS := -std=c++17 -O1 -g -fPIC -fblocks -Wall -Wextra -MD -isystem $(HERE)/sysinclude -isystem $(METAL_CPP) -I$(HERE)/metal -DSOFTMETAL_KERNELS='"$(HERE)/tests/kernels"'
 HOST_LIBS := -L$(BUILD)/lib -lsoftmetal -lBlocksRuntime -lpthread -Wl,-rpath,$(BUILD)/lib
 
 SOURCES := $(wildcard $(HERE)/objc/*.cpp $(HERE)/exec/*.cpp $(HERE)/metal/*.cpp) $(HERE)/objc/msgsend_$(ARCH).S $(HERE)/exec/switch_$(ARCH).S

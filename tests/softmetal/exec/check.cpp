@@ -58,10 +58,16 @@ void drop_pages() {
     last_page = nullptr;
 }
 
-[[noreturn]] void report(const std::string& what, void* pc) {
+struct Place {  // in the kernel's source: a return address, or a line
+    void* pc;
+    int line;
+    std::string text() const { return pc ? source_line(pc) : "program_source:" + std::to_string(line); }
+};
+
+[[noreturn]] void report(const std::string& what, const Place& place) {
     Position p = position();
     const unsigned* g = p.dispatch->threadgroup_position_in_grid;
-    stop_kernel(what + " at " + source_line(pc) + ", thread " + std::to_string(p.thread->index) + " of threadgroup (" + std::to_string(g[0]) +
+    stop_kernel(what + " at " + place.text() + ", thread " + std::to_string(p.thread->index) + " of threadgroup (" + std::to_string(g[0]) +
                 ", " + std::to_string(g[1]) + ", " + std::to_string(g[2]) + "), kernel '" + p.kernel->name + "'");
 }
 
@@ -79,9 +85,9 @@ std::string where_outside(const char* a) {  // the nearest region below, or else
 }
 
 // Could an access by `thread` of `group` at `phase` be at the same time as one by the running thread now?
-bool ordered(uint32_t group, uint32_t thread, uint32_t phase, const SmThread& me, uint32_t my_phase, bool both_atomic) {
+bool ordered(uint32_t group, uint32_t thread, uint32_t phase, const SmThread& me, uint32_t my_phase, bool threadgroup, bool both_atomic) {
     if (group < oldest_group || both_atomic) return true;
-    if (group != group_number) return false;                         // threadgroups of one launch are never ordered
+    if (group != group_number) return threadgroup;                   // threadgroups of one launch are never ordered, but have memory of their own
     if (thread == me.index) return true;
     if (phase >> 16 != my_phase >> 16) return true;                  // a threadgroup barrier lies between
     if (thread == kMany || thread == kAtomic) return false;
@@ -108,25 +114,25 @@ void note(Cell& c, Kind kind, const SmThread& me, uint32_t phase) {
     c.read_phase = phase;
 }
 
-void check_bytes(const Region& r, bool threadgroup, const char* a, size_t n, Kind kind, void* pc) {
+void check_bytes(const Region& r, bool threadgroup, const char* a, size_t n, Kind kind, const Place& place) {
     const SmThread& me = *position().thread;
     uint32_t phase = (threadgroup ? threadgroup_phase : device_phase) << 16 | (simd_phase[me.simdgroup] & 0xFFFF);
-    auto place = [&](size_t i) { return "of offset " + std::to_string(a + i - r.base) + " in " + r.name; };
+    auto offset = [&](size_t i) { return "of offset " + std::to_string(a + i - r.base) + " in " + r.name; };
     for (size_t i = 0; i < n; i++) {
         Cell& c = *cells_at(reinterpret_cast<uintptr_t>(a) + i);
-        if (threadgroup && !is_write(kind) && c.write_group != group_number) report("read of uninitialised threadgroup memory, " + place(i), pc);
-        bool write_ordered = ordered(c.write_group, c.write_thread, c.write_phase, me, phase, is_atomic(kind) && c.write_thread == kAtomic);
-        bool read_ordered = !is_write(kind) || ordered(c.read_group, c.read_thread, c.read_phase, me, phase, is_atomic(kind) && c.read_thread == kAtomic);
+        if (threadgroup && !is_write(kind) && c.write_group != group_number) report("read of uninitialised threadgroup memory, " + offset(i), place);
+        bool write_ordered = ordered(c.write_group, c.write_thread, c.write_phase, me, phase, threadgroup, is_atomic(kind) && c.write_thread == kAtomic);
+        bool read_ordered = !is_write(kind) || ordered(c.read_group, c.read_thread, c.read_phase, me, phase, threadgroup, is_atomic(kind) && c.read_thread == kAtomic);
         if (!write_ordered || !read_ordered) {
             uint32_t other = write_ordered ? c.read_group : c.write_group;
-            report(std::string("data race: ") + (is_write(kind) ? "write " : "read ") + place(i) + " and a " + (write_ordered ? "read" : "write") + " by another " +
-                       (other == group_number ? "thread with no barrier between" : "threadgroup or concurrent dispatch"), pc);
+            report(std::string("data race: ") + (is_write(kind) ? "write " : "read ") + offset(i) + " and a " + (write_ordered ? "read" : "write") + " by another " +
+                       (other == group_number ? "thread with no barrier between" : "threadgroup or concurrent dispatch"), place);
         }
         note(c, kind, me, phase);
     }
 }
 
-void check_access(const void* address, size_t n, Kind kind, void* pc) {
+void check_access(const void* address, size_t n, Kind kind, const Place& place) {
     if (!on) return;
     const char* a = static_cast<const char*>(address);
     const char* stack = current_stack();
@@ -139,14 +145,14 @@ void check_access(const void* address, size_t n, Kind kind, void* pc) {
     const char* verb = is_write(kind) ? "write" : "read";
     if (!found) {
         if (a >= image.begin && a + n <= image.end) {
-            if (is_write(kind)) report("write to program-scope memory", pc);
+            if (is_write(kind)) report("write to program-scope memory", place);
             return;
         }
-        report(std::string("out-of-bounds ") + verb + ", " + where_outside(a), pc);
+        report(std::string("out-of-bounds ") + verb + ", " + where_outside(a), place);
     }
-    if (a + n > found->base + found->length) report(std::string("out-of-bounds ") + verb + ", across the end of " + found->name, pc);
-    if (is_write(kind) && !found->writable) report("write to read-only " + found->name, pc);
-    check_bytes(*found, size_t(found - regions.data()) >= buffer_regions, a, n, kind, pc);
+    if (a + n > found->base + found->length) report(std::string("out-of-bounds ") + verb + ", across the end of " + found->name, place);
+    if (is_write(kind) && !found->writable) report("write to read-only " + found->name, place);
+    check_bytes(*found, size_t(found - regions.data()) >= buffer_regions, a, n, kind, place);
 }
 } // namespace
 
@@ -179,11 +185,9 @@ void barrier(unsigned flags) {
     if (flags & 1) device_phase++;
     if (flags & 2) threadgroup_phase++;
 }
-void simd_barrier(unsigned flags, const SmThread& t) {
-    if (flags && t.lane == 0) simd_phase[t.simdgroup]++;
-}
-void access(const void* address, size_t size, bool write, void* pc) { check_access(address, size, write ? Kind::write : Kind::read, pc); }
-void atomic_access(const void* address, size_t size, bool write, void* pc) {
-    check_access(address, size, write ? Kind::atomic_write : Kind::atomic_read, pc);
+void simdgroup_barrier(unsigned simdgroup) { simd_phase[simdgroup]++; }
+void access(const void* address, size_t size, bool write, void* pc) { check_access(address, size, write ? Kind::write : Kind::read, {pc, 0}); }
+void atomic_access(const void* address, size_t size, bool write, int line) {
+    check_access(address, size, write ? Kind::atomic_write : Kind::atomic_read, {nullptr, line});
 }
 } // namespace sm::check

@@ -93,6 +93,7 @@ bool release_simdgroups() {
             failure = describe("SIMD-group divergence");
             return false;
         }
+        if (threads[begin].memory_flags) check::simdgroup_barrier(s);
         for (unsigned i = begin; i < end; i++) threads[i].state = State::ready;
         released = true;
     }
@@ -258,7 +259,6 @@ extern "C" {
 using namespace sm;
 void sm_threadgroup_barrier(unsigned memory_flags, int line) { wait_in(State::at_barrier, memory_flags, line); }
 void sm_simdgroup_barrier(unsigned memory_flags, int line) {
-    check::simd_barrier(memory_flags, running->ids);
     wait_in(State::in_simd_function, memory_flags, line);
 }
 const void* sm_simd_exchange(const void* value, unsigned size, int line) {
@@ -275,7 +275,7 @@ unsigned sm_simd_lanes(void) {
 void* sm_threadgroup_variable(unsigned long size, unsigned long alignment, const void* key, const char* name) {
     return threadgroup_memory.get(size, alignment, key, name);
 }
-void sm_atomic_access(const volatile void* address, unsigned long size, int write) {
-    check::atomic_access(const_cast<const void*>(address), size, write, __builtin_return_address(0));
+void sm_atomic_access(const volatile void* address, unsigned long size, int write, int line) {
+    check::atomic_access(const_cast<const void*>(address), size, write, line);
 }
 }

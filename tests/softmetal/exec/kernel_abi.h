@@ -44,5 +44,5 @@ const void* sm_simd_exchange(const void* value, unsigned size, int line);
 unsigned sm_simd_lane(void);
 unsigned sm_simd_lanes(void);  // in this SIMD-group: the last one may be partial
 void* sm_threadgroup_variable(unsigned long size, unsigned long alignment, const void* key, const char* name);
-void sm_atomic_access(const volatile void* address, unsigned long size, int write);
+void sm_atomic_access(const volatile void* address, unsigned long size, int write, int line);
 }

@@ -74,7 +74,6 @@ Function* new_function(Library* l, const std::string& name, ConstantValues* valu
     f->library = Ref<Library>(l);
     f->entry = *entry;
     f->constants = words;
-    f->specialised = values || l->constants.empty();
     return f;
 }
 } // namespace

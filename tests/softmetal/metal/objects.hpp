@@ -53,7 +53,6 @@ struct Function : Object {
     Ref<Library> library;
     KernelEntry entry;
     std::string constants;  // command-line words for the compiler
-    bool specialised = false;
     std::string label;
 };
 struct PipelineDescriptor : Object {

@@ -40,7 +40,6 @@ Pipeline* new_pipeline(Device* d, Function* f, const PipelineDescriptor* descrip
     if (fault("pipeline", &text)) return fail(error, 2, text);
     if (!f) return fail(error, 3, "Metal validation: computeFunction must not be nil");
     const std::string& name = f->entry.name;
-    if (!f->specialised) return fail(error, 3, "Function " + name + " cannot be used to build a pipeline state: its function constants have no values");
     if (f->entry.threadgroup_memory > kMaxThreadgroupMemory)
         return fail(error, 3, "Threadgroup memory size (" + std::to_string(f->entry.threadgroup_memory) + ") exceeds the maximum threadgroup memory allowed (" +
                                   std::to_string(kMaxThreadgroupMemory) + "), kernel '" + name + "'");

@@ -2,9 +2,15 @@
 
 What is rewritten: kernels, explicit instantiations, function constants and threadgroup variables. What
 is only checked here is in lint_source.py."""
+import re
+
 import lint_source
 from kernels import blank_attributes, read_signature, split_parameters
 from tokens import CompileError, Cursor
+
+
+# A floating literal without suffix, which is a float in Metal. (clang's own option for that forgets it in templates.)
+PLAIN_FLOAT = re.compile(r"(\d+\.\d*|\.\d+)([eE][-+]?\d+)?$|\d+[eE][-+]?\d+$|0[xX][0-9a-fA-F.]+[pP][-+]?\d+$")
 
 
 class Kernel:
@@ -59,12 +65,14 @@ class Translation:
                 i = self.instantiation(i)
             elif self.file_scope() and (text == "kernel" or (text == "[[" and c.text(i + 1) == "kernel")):
                 i = self.kernel(i)
-            elif self.file_scope() and text == "constant" and c.text(c.statement_end(i)) == ";" or (text == "constant" and self.file_scope()):
+            elif self.file_scope() and text == "constant":
                 i = self.program_constant(i)
             elif text == "threadgroup" and self.in_function() and c.text(i - 1) in (";", "{", "}"):
                 self.threadgroup_variable(i)
             elif text == "vec" and c.text(i + 1) == "<" and c.text(c.close(i + 1) + 1) == "(":
                 c.set(i, "sm::construct")
+            elif c.kind(i) == "number" and PLAIN_FLOAT.match(text):
+                c.append(i, "f")
             else:
                 lint.token(i)
             i += 1
@@ -157,6 +165,9 @@ class Translation:
         if "=" not in words or c.text(end) != ";":
             return i
         equals = i + words.index("=")
+        for k in range(equals, end):
+            if c.kind(k) == "number" and PLAIN_FLOAT.match(c.text(k)):
+                c.append(k, "f")
         if self.derived & set(words[words.index("=") + 1:]):
             self.derived.add(c.text(equals - 1))
             if self.only is None:

@@ -49,11 +49,11 @@ struct Xor { template <class T> T operator()(T a, T b) const { return a ^ b; } }
 } // namespace sm
 
 namespace metal {
-#define SM_REDUCTION(name, combine)                                                                             \
-    template <class T> inline T simd_##name(T v, SM_LINE) { return sm::reduce(v, 0, ~0u, line, sm::combine()); } \
-    template <class T> inline T quad_##name(T v, SM_LINE) {                                                     \
-        unsigned first = sm_simd_lane() & ~3u;                                                                  \
-        return sm::reduce(v, first, first + 4, line, sm::combine());                                            \
+#define SM_REDUCTION(name, combine)                                                                                                                           \
+    template <class T> inline T simd_##name(T v, SM_LINE) { return sm::reduce(v, 0, ~0u, line, sm::combine()); }                                              \
+    template <class T> inline T quad_##name(T v, SM_LINE) {                                                                                                   \
+        unsigned first = sm_simd_lane() & ~3u;                                                                                                                \
+        return sm::reduce(v, first, first + 4, line, sm::combine());                                                                                          \
     }
 SM_REDUCTION(sum, Add) SM_REDUCTION(product, Multiply) SM_REDUCTION(min, Least) SM_REDUCTION(max, Greatest)
 SM_REDUCTION(and, And) SM_REDUCTION(or, Or) SM_REDUCTION(xor, Xor)
@@ -117,43 +117,43 @@ typedef atomic<ulong> atomic_ulong;
 } // namespace metal
 
 namespace sm {
-template <class T> inline T* atomic_cell(const volatile void* p, int write) {
-    sm_atomic_access(p, sizeof(T), write);
+template <class T> inline T* atomic_cell(const volatile void* p, int write, int line) {
+    sm_atomic_access(p, sizeof(T), write, line);
     return (T*)p;
 }
 template <class T> struct same_type { typedef T type; };  // takes part in no deduction
 } // namespace sm
 
 // Atomics live in device or threadgroup memory, and nowhere else.
-#define SM_ATOMICS(space)                                                                                                               \
-    template <class T> inline T atomic_load_explicit(volatile const space atomic<T>* a, memory_order) {                                 \
-        return *sm::atomic_cell<T>((const volatile void*)a, 0);                                                                         \
-    }                                                                                                                                   \
-    template <class T> inline void atomic_store_explicit(volatile space atomic<T>* a, typename sm::same_type<T>::type v, memory_order) { \
-        *sm::atomic_cell<T>((volatile void*)a, 1) = v;                                                                                  \
-    }                                                                                                                                   \
-    template <class T> inline T atomic_exchange_explicit(volatile space atomic<T>* a, typename sm::same_type<T>::type v, memory_order) { \
-        T* p = sm::atomic_cell<T>((volatile void*)a, 1);                                                                                \
-        T old = *p;                                                                                                                     \
-        *p = v;                                                                                                                         \
-        return old;                                                                                                                     \
-    }                                                                                                                                   \
-    template <class T> inline bool atomic_compare_exchange_weak_explicit(volatile space atomic<T>* a, thread T* expected,               \
-                                                                         typename sm::same_type<T>::type v, memory_order, memory_order) { \
-        T* p = sm::atomic_cell<T>((volatile void*)a, 1);                                                                                \
-        bool equal = !__builtin_memcmp(p, expected, sizeof(T));                                                                         \
-        if (equal) *p = v;                                                                                                              \
-        else *expected = *p;                                                                                                            \
-        return equal;                                                                                                                   \
-    }                                                                                                                                   \
-    SM_FETCH(space, add, old + v) SM_FETCH(space, sub, old - v) SM_FETCH(space, min, v < old ? v : old)                                 \
+#define SM_ATOMICS(space)                                                                                                                                     \
+    template <class T> inline T atomic_load_explicit(volatile const space atomic<T>* a, memory_order, SM_LINE) {                                              \
+        return *sm::atomic_cell<T>((const volatile void*)a, 0, line);                                                                                         \
+    }                                                                                                                                                         \
+    template <class T> inline void atomic_store_explicit(volatile space atomic<T>* a, typename sm::same_type<T>::type v, memory_order, SM_LINE) {             \
+        *sm::atomic_cell<T>((volatile void*)a, 1, line) = v;                                                                                                  \
+    }                                                                                                                                                         \
+    template <class T> inline T atomic_exchange_explicit(volatile space atomic<T>* a, typename sm::same_type<T>::type v, memory_order, SM_LINE) {             \
+        T* p = sm::atomic_cell<T>((volatile void*)a, 1, line);                                                                                                \
+        T old = *p;                                                                                                                                           \
+        *p = v;                                                                                                                                               \
+        return old;                                                                                                                                           \
+    }                                                                                                                                                         \
+    template <class T> inline bool atomic_compare_exchange_weak_explicit(volatile space atomic<T>* a, thread T* expected,                                     \
+                                                                         typename sm::same_type<T>::type v, memory_order, memory_order, SM_LINE) {            \
+        T* p = sm::atomic_cell<T>((volatile void*)a, 1, line);                                                                                                \
+        bool equal = !__builtin_memcmp(p, expected, sizeof(T));                                                                                               \
+        if (equal) *p = v;                                                                                                                                    \
+        else *expected = *p;                                                                                                                                  \
+        return equal;                                                                                                                                         \
+    }                                                                                                                                                         \
+    SM_FETCH(space, add, old + v) SM_FETCH(space, sub, old - v) SM_FETCH(space, min, v < old ? v : old)                                                       \
     SM_FETCH(space, max, v > old ? v : old) SM_FETCH(space, and, old & v) SM_FETCH(space, or, old | v) SM_FETCH(space, xor, old ^ v)
-#define SM_FETCH(space, name, e)                                                                                                            \
-    template <class T> inline T atomic_fetch_##name##_explicit(volatile space atomic<T>* a, typename sm::same_type<T>::type v, memory_order) { \
-        T* p = sm::atomic_cell<T>((volatile void*)a, 1);                                                                                    \
-        T old = *p;                                                                                                                         \
-        *p = (T)(e);                                                                                                                        \
-        return old;                                                                                                                         \
+#define SM_FETCH(space, name, e)                                                                                                                              \
+    template <class T> inline T atomic_fetch_##name##_explicit(volatile space atomic<T>* a, typename sm::same_type<T>::type v, memory_order, SM_LINE) {       \
+        T* p = sm::atomic_cell<T>((volatile void*)a, 1, line);                                                                                                \
+        T old = *p;                                                                                                                                           \
+        *p = (T)(e);                                                                                                                                          \
+        return old;                                                                                                                                           \
     }
 namespace metal {
 #ifdef SM_CHECK

@@ -1,0 +1,14 @@
+// report: threads of one threadgroup met different barriers
+// mode: any
+#include <metal_stdlib>
+using namespace metal;
+
+kernel void k(device const float* in [[buffer(0)]], device float* out [[buffer(1)]], uint i [[thread_position_in_grid]],
+              uint t [[thread_position_in_threadgroup]]) {
+    if (t < 32) {
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+    } else {
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+    }
+    out[i] = in[i];
+}

@@ -1,0 +1,12 @@
+// report: out-of-bounds write beside threadgroup memory 'tile', kernel 'k'
+// mode: unchecked
+#include <metal_stdlib>
+using namespace metal;
+
+kernel void k(device const float* in [[buffer(0)]], device float* out [[buffer(1)]], uint i [[thread_position_in_grid]],
+              uint t [[thread_position_in_threadgroup]]) {
+    threadgroup float tile[64];
+    tile[t + 1] = in[i];
+    threadgroup_barrier(mem_flags::mem_threadgroup);
+    out[i] = tile[t + 1];
+}

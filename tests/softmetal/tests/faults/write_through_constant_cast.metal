@@ -1,0 +1,10 @@
+// report: write to read-only buffer 'in' \(index 0\)
+// mode: checked
+#include <metal_stdlib>
+using namespace metal;
+
+kernel void k(device const float* in [[buffer(0)]], device float* out [[buffer(1)]], uint i [[thread_position_in_grid]],
+              uint t [[thread_position_in_threadgroup]]) {
+    ((device float*)in)[i] = 1;
+    out[i] = 1;
+}

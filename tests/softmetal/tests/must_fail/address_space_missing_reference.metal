@@ -1,0 +1,12 @@
+// error: reference type must have explicit address space qualifier
+#include <metal_stdlib>
+using namespace metal;
+
+struct P { float a; };
+float f(const P& p) { return p.a; }
+
+kernel void k(device float* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+    P p;
+    p.a = 1;
+    out[i] = f(p);
+}

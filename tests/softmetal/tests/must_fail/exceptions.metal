@@ -1,0 +1,8 @@
+// error: 'throw' is not supported in Metal
+#include <metal_stdlib>
+using namespace metal;
+
+kernel void k(device float* out [[buffer(0)]], uint i [[thread_position_in_grid]]) {
+    if (i > 3) throw 1;
+    out[i] = 1;
+}
