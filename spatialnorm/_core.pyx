@@ -233,7 +233,7 @@ cdef int take_buffer(object o, str name, bint writable, sn_array *a, Hold *hold)
         text = "B" if b.format == NULL else b.format.decode()
         a.dtype = dtype_of_format(text, b.itemsize)
         if a.dtype == 0:
-            if text[:1] in ("><"[little_endian::2], "!"[:little_endian]) and text[1:] in ("e", "f", "d"):
+            if text[:1] in ((">", "!") if little_endian else ("<",)) and text[1:] in ("e", "f", "d"):
                 raise wrong_byte_order(name, f"format {text!r}")
             raise wrong_dtype(name, writable, f"buffer format {text!r}",
                               f"numpy.asarray({name}, dtype=numpy.float32), or give raw bytes their type with "
