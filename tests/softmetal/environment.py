@@ -101,8 +101,10 @@ def fingerprint(root, files, build):
 
 
 def has_bridge(root):
+    """Is there a file that uses metal-cpp?"""
     folder = os.path.join(root, "native", "src", "metal")
-    return os.path.isdir(folder) and any(n.endswith(".cpp") and n != "no_metal.cpp" for n in os.listdir(folder))
+    names = [n for n in os.listdir(folder) if n.endswith(".cpp")] if os.path.isdir(folder) else []
+    return any("Metal/Metal.hpp" in open(os.path.join(folder, n), encoding="utf-8").read() for n in names)
 
 
 def install(root, build, venv, python):

@@ -13,6 +13,12 @@ from tokens import CompileError, Cursor
 PLAIN_FLOAT = re.compile(r"(\d+\.\d*|\.\d+)([eE][-+]?\d+)?$|\d+[eE][-+]?\d+$|0[xX][0-9a-fA-F.]+[pP][-+]?\d+$")
 
 
+def float_literal(text):
+    if text[:2].lower() != "0x" and text[-2:].lower() == "bf":       # a suffix that clang does not know
+        return "bfloat(%sf)" % text[:-2]
+    return text + "f" if PLAIN_FLOAT.match(text) else text
+
+
 class Kernel:
     """A kernel that a library offers: `expression` names it in C++, `base` is its template or itself."""
 
@@ -71,8 +77,8 @@ class Translation:
                 self.threadgroup_variable(i)
             elif text == "vec" and c.text(i + 1) == "<" and c.text(c.close(i + 1) + 1) == "(":
                 c.set(i, "sm::construct")
-            elif c.kind(i) == "number" and PLAIN_FLOAT.match(text):
-                c.append(i, "f")
+            elif c.kind(i) == "number":
+                c.set(i, float_literal(text))
             else:
                 lint.token(i)
             i += 1
@@ -166,8 +172,8 @@ class Translation:
             return i
         equals = i + words.index("=")
         for k in range(equals, end):
-            if c.kind(k) == "number" and PLAIN_FLOAT.match(c.text(k)):
-                c.append(k, "f")
+            if c.kind(k) == "number":
+                c.set(k, float_literal(c.text(k)))
         if self.derived & set(words[words.index("=") + 1:]):
             self.derived.add(c.text(equals - 1))
             if self.only is None:

@@ -13,6 +13,7 @@
 #endif
 #define thread
 #define kernel static
+#define METAL_FUNC inline __attribute__((__always_inline__))
 
 typedef unsigned char uchar;
 typedef unsigned short ushort;
@@ -36,8 +37,6 @@ constexpr half operator""h(long double x) { return (half)x; }
 constexpr half operator""H(long double x) { return (half)x; }
 #if __METAL_VERSION__ >= 310
 typedef __bf16 bfloat;
-constexpr bfloat operator""bf(long double x) { return (bfloat)(float)x; }
-constexpr bfloat operator""BF(long double x) { return (bfloat)(float)x; }
 #endif
 
 #define FLT_MAX __FLT_MAX__

@@ -1,4 +1,4 @@
-// error: unknown type name 'bfloat'
+// error: use of undeclared identifier 'bfloat'
 // version: 300
 #include <metal_stdlib>
 using namespace metal;
