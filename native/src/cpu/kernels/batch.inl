@@ -10,14 +10,26 @@ SN_INLINE Columns widen(Columns c, int64_t left, int64_t right, int64_t step, in
     return {larger(0, c.from - lead), smaller(length, c.to + right * step)};
 }
 
-template <class T> SN_INLINE void clear(T *p, int64_t n) { std::memset(p, 0, size_t(n) * sizeof(T)); }
+// Zeros from p on, at least n of them and no more than a vector more. Rows are often short: the barrier keeps the
+// compiler from making the loop a call of memset.
+template <class V> SN_INLINE void clear(typename V::T *p, int64_t n) {
+    for (int64_t c = 0; c < n; c += V::W) {
+        V::store(p + c, V::all(0));
+        __asm__ volatile("" : : : "memory");
+    }
+}
 
-// The margins of a batch's sums, outside columns [from, to) of the image, count as zero.
-template <class T>
-SN_INLINE void clear_margins(const SpatialScratch &layout, T *sums, int64_t c0, Columns columns) {
-    for (int r = 0; r < batch_rows; ++r, sums += layout.pitch) {
-        clear(sums, layout.lead + columns.from - c0);
-        clear(sums + layout.lead + columns.to - c0, layout.pitch - (layout.lead + columns.to - c0));
+// The margins of a batch's sums, outside columns [from, to) of the image, count as zero: as far as windows reach,
+// and a little further on the right, where whole vectors are read.
+template <class V>
+SN_INLINE void clear_margins(const SpatialJob<typename V::T> &job, typename V::T *sums, int64_t c0, Columns columns) {
+    const int64_t reach = larger(job.reach.left, job.reach.right) * job.I, pitch = job.scratch.pitch;
+    const int64_t first = job.scratch.lead + columns.from - c0, last = job.scratch.lead + columns.to - c0;
+    const int64_t begin = larger(0, first - reach) & ~int64_t(max_lanes - 1);
+    const int64_t end = smaller(pitch, last + reach + 2 * V::W);
+    for (int r = 0; r < batch_rows; ++r) {
+        clear<V>(sums + r * pitch + begin, first - begin);
+        clear<V>(sums + r * pitch + last, end - last);
     }
 }
 

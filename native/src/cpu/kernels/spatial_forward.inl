@@ -10,13 +10,13 @@ template <class V, int N> void spatial_forward(const SpatialJob<typename V::T> &
     const Columns columns = widen({piece.c0, piece.c1}, reach.left, reach.right, job.I, job.L);
     const T **rows = reinterpret_cast<const T **>(scratch + layout.pointers[0]);
     T *const zeros = scratch + layout.zeros + layout.lead, *const window = scratch + layout.window[0];
-    clear(scratch + layout.zeros, layout.pitch);
+    clear<V>(scratch + layout.zeros, layout.pitch);
 
     Source<V> x(job, piece, 0, scratch, columns.from, columns.to);
     const Sink<V> out{job, piece, scratch + layout.out};
     Vertical<V> vertical(reach.up + reach.down + 1, layout, layout.sum[0], scratch);
     const Horizontal<V> horizontal(reach.left, reach.right, job.I, layout, layout.sum[0], scratch);
-    clear_margins(layout, scratch + layout.sum[0].sums, piece.c0, columns);
+    clear_margins<V>(job, scratch + layout.sum[0].sums, piece.c0, columns);
 
     const PowerTable<T> &power = *job.power;
     const PowerFast<V, N> fast(power);

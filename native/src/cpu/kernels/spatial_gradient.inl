@@ -13,7 +13,7 @@ template <class V> struct EdgeRows {
     EdgeRows(const SpatialJob<T> &j, T *scratch)
         : job(j), full_up(j.reach.up + j.beyond.up), full_down(j.reach.down + j.beyond.down),
           top(scratch + j.scratch.edge + j.scratch.lead), bottom(top + j.scratch.pitch) {
-        if (job.clamp) clear(scratch + j.scratch.edge, 2 * j.scratch.pitch);
+        if (job.clamp) clear<V>(scratch + j.scratch.edge, 2 * j.scratch.pitch);
     }
     void collect(int64_t i, const T *u, int64_t from, int64_t to) const {
         add(full_up - i, u, top, from, to);
@@ -63,7 +63,7 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
     const T **u_rows = reinterpret_cast<const T **>(scratch + layout.pointers[1]);
     T *const zeros = scratch + layout.zeros + layout.lead, *const window = scratch + layout.window[0];
     T *const u_ring = scratch + layout.u_ring + layout.lead, *const g_ring = scratch + layout.g_ring + layout.lead;
-    clear(scratch + layout.zeros, pitch);
+    clear<V>(scratch + layout.zeros, pitch);
 
     Source<V> grad_y(job, piece, 0, scratch, wanted.from, wanted.to), x(job, piece, 1, scratch, columns.from, columns.to);
     const Sink<V> out{job, piece, scratch + layout.out};
@@ -71,8 +71,8 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
     Vertical<V> adjoint(reach.up + reach.down + 1, layout, layout.sum[1], scratch);
     const Horizontal<V> across(reach.left, reach.right, job.I, layout, layout.sum[0], scratch);
     const Horizontal<V> back(mirrored.left, mirrored.right, job.I, layout, layout.sum[1], scratch);
-    clear_margins(layout, scratch + layout.sum[0].sums, c0, columns);
-    clear_margins(layout, scratch + layout.sum[1].sums, c0, wanted);
+    clear_margins<V>(job, scratch + layout.sum[0].sums, c0, columns);
+    clear_margins<V>(job, scratch + layout.sum[1].sums, c0, wanted);
     const EdgeRows<V> edge(job, scratch);
 
     const PowerTable<T> &power = *job.power, &plus = *job.power_plus;
