@@ -7,7 +7,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from cases import DEVICE  # noqa: E402
+from cases import DEVICE
 
 
 @pytest.fixture(params=[DEVICE], scope="session")

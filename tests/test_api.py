@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import itertools
 import pickle
 import weakref
 
@@ -92,7 +93,7 @@ def test_equality_and_hash():
     assert SpatialNorm(3) == SpatialNorm((3, 3), 1, 5, 1.0)
     assert SpatialNorm(3) != SpatialNorm(4)
     assert SpatialNorm(3) != 3
-    for a, b in zip(OBJECTS, OBJECTS[1:], strict=False):
+    for a, b in itertools.pairwise(OBJECTS):
         assert a != b
 
 
@@ -144,7 +145,7 @@ def test_explicit_call():
         SpatialNorm.__call__(norm, x),
         next(map(norm, [x])),
         functools.partial(norm, out=out)(x),
-        norm(*[x], **{}),
+        norm(*[x]),
         norm(*(x, out)),
     ):
         assert result.tobytes() == expected
@@ -164,7 +165,7 @@ def test_same_object_over_many_shapes():
 
 def test_devices():
     found = sn.devices()
-    assert [d.kind for d in found][0] == "cpu"
+    assert next(d.kind for d in found) == "cpu"
     assert found[0].available
     assert found[0].description == _core.isa()
     metal = [d for d in found if d.kind == "metal"]

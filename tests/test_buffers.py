@@ -9,8 +9,6 @@ import numpy as np
 import pytest
 from cases import BFLOAT16, DEVICE, Case, assert_derivative, assert_forward, needs_float64
 
-import spatialnorm as sn
-
 CASE = Case(shape=(6, 7), kernel_size=3)
 NORM = CASE.norm(DEVICE)
 VALUES = CASE.values("f4")

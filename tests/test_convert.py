@@ -106,7 +106,7 @@ def test_refused(name):
     ],
 )
 def test_what_cannot_be_reproduced(name, arguments, words):
-    with pytest.raises(ValueError, match="cannot be reproduced|square windows only") as caught:
+    with pytest.raises(ValueError, match=r"cannot be reproduced|square windows only") as caught:
         sn.convert(name, **arguments)
     for word in words:
         assert word in str(caught.value)

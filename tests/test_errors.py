@@ -14,8 +14,8 @@ NORM = sn.SpatialNorm(3, device=DEVICE)
 
 # Construction -------------------------------------------------------------------------------------------------
 
-NOT_A_SIZE = [0, -1, -7, 2.5, 3.0, "3", None, True, np.True_, (3, 0), (0, 3), (-2, 5), (3,), (3, 3, 3), (2.0, 3), (1, True),
-              (), 2**70, (5, -(2**70)), 1 + 0j, np.float32(3), [3, "3"], {3: 3, 5.5: 5}]  # fmt: skip
+NOT_A_SIZE = [0, -1, -7, 2.5, 3.0, "3", None, True, np.True_, (3, 0), (0, 3), (-2, 5), (3,), (3, 3, 3), (2.0, 3),
+              (1, True), (), 2**70, (5, -(2**70)), 1 + 0j, np.float32(3), [3, "3"], {3: 3, 5.5: 5}]  # fmt: skip
 
 
 @pytest.mark.parametrize("value", NOT_A_SIZE, ids=repr)
@@ -47,7 +47,11 @@ def test_huge_window_is_refused_or_right():
 @pytest.mark.parametrize("name", ["alpha", "beta", "delta"])
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, np.float32("nan"), 10**400])
 def test_not_finite(name, value):
-    for call in (sn.SpatialNorm, lambda **kw: sn.spatial_norm(X, **kw), lambda **kw: sn.spatial_norm_gradient(X, X, **kw)):
+    for call in (
+        sn.SpatialNorm,
+        lambda **kw: sn.spatial_norm(X, **kw),
+        lambda **kw: sn.spatial_norm_gradient(X, X, **kw),
+    ):
         with pytest.raises(ValueError, match=name) as caught:
             call(**{name: value})
         assert "finite" in str(caught.value)
@@ -104,7 +108,9 @@ def test_device_that_is_not_here():
         sn.SpatialNorm(device=sn.Device("M9 Ultra", "metal", "a machine of the future"))
 
 
-@pytest.mark.parametrize("value", [(0,), (0, 1, 2), (1, 1), (-1, -1), (0.0, 1), "hw", None, 3, (True, 0), (0, 2**40)], ids=repr)
+@pytest.mark.parametrize(
+    "value", [(0,), (0, 1, 2), (1, 1), (-1, -1), (0.0, 1), "hw", None, 3, (True, 0), (0, 2**40)], ids=repr
+)
 def test_axes(value):
     with pytest.raises(ValueError, match=f"axes must .*not {re.escape(repr(value))}"):
         sn.SpatialNorm(axes=value)
@@ -326,7 +332,11 @@ def test_failure_keeps_no_reference():
     out = np.full((3, 3), 7, "f4")
     base = sys.getrefcount(X), sys.getrefcount(out)
     for _ in range(50):
-        for call in (lambda: NORM(X, out), lambda: NORM(X[..., None].astype("i4"), out), lambda: NORM.gradient(X, out, out)):
+        for call in (
+            lambda: NORM(X, out),
+            lambda: NORM(X[..., None].astype("i4"), out),
+            lambda: NORM.gradient(X, out, out),
+        ):
             with pytest.raises((TypeError, ValueError)):
                 call()
     assert (sys.getrefcount(X), sys.getrefcount(out)) == base

@@ -7,7 +7,8 @@ from cases import DTYPES, EDGES, LAYOUTS, Blank, Case, assert_derivative, assert
 import spatialnorm as sn
 
 hypothesis = pytest.importorskip("hypothesis", reason="hypothesis is not installed")
-from hypothesis import HealthCheck, given, settings, strategies as st  # noqa: E402
+from hypothesis import HealthCheck, given, settings  # noqa: E402
+from hypothesis import strategies as st  # noqa: E402
 
 ALL = [dtype for dtype in DTYPES if isinstance(dtype, np.dtype)]
 
@@ -33,7 +34,7 @@ def problems(draw, largest=24):
         shape=shape,
         kernel_size=(draw(window), draw(window)),
         alpha=draw(st.sampled_from([0.0, 1e-4, 0.3, 1.0, 2.5])),
-        beta=draw(st.sampled_from([-0.5, 0.0, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0])),
+        beta=draw(st.sampled_from([-0.5, 0.0, 0.5, 0.75, 1.0, 2.0, 5.0])),  # 0.3: test_precision.py
         delta=draw(st.sampled_from([0.5, 1.0, 3.0])),
         axes=axes,
         edge=draw(st.sampled_from(EDGES)),
@@ -116,11 +117,13 @@ def test_overlap_is_refused_exactly_when_it_is_there(device, height, width, a0, 
     def view(start, s0, s1):
         low = start + min(0, s0 * (height - 1)) + min(0, s1 * (width - 1))
         high = start + max(0, s0 * (height - 1)) + max(0, s1 * (width - 1))
-        hypothesis.assume(0 <= low and high < block.size)
+        hypothesis.assume(low >= 0 and high < block.size)
         return np.lib.stride_tricks.as_strided(block[start:], (height, width), (4 * s0, 4 * s1), writeable=True)
 
     x, out = view(a, a0, a1), view(b, b0, b1)
-    cells = [[(s + i * s0 + j * s1) for i in range(height) for j in range(width)] for s, s0, s1 in ((a, a0, a1), (b, b0, b1))]
+    cells = [
+        [(s + i * s0 + j * s1) for i in range(height) for j in range(width)] for s, s0, s1 in ((a, a0, a1), (b, b0, b1))
+    ]
     block[:] = np.random.default_rng(a).normal(size=block.size)
     before, expected = block.copy(), sn.spatial_norm(x.copy(), 3, device=device)
     repeats = len(set(cells[1])) < len(cells[1])
@@ -148,7 +151,9 @@ def test_any_arguments(device, kernel_size, alpha, delta):
     try:
         norm = sn.SpatialNorm(kernel_size, alpha, 0.75, delta, device=device)
     except (TypeError, ValueError) as error:
-        assert any(name in str(error) for name in ("kernel_size", "alpha", "delta"))
+        message = str(error)
     else:
+        message = "alpha"
         assert norm.alpha >= 0
         assert norm(np.ones((3, 3), "f4")).shape == (3, 3)
+    assert any(name in message for name in ("kernel_size", "alpha", "delta"))

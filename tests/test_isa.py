@@ -131,9 +131,7 @@ def test_threads_from_the_environment():
 @pytest.mark.parametrize("isa", ["scalar", "avx2", "avx512", "neon"])
 def test_every_instruction_set_is_right(isa):
     require(isa)
-    result = python(
-        "import sys; from spatialnorm._cli import main; sys.exit(main(['selftest']))", SPATIALNORM_ISA=isa
-    )
+    result = python("import sys; from spatialnorm._cli import main; sys.exit(main(['selftest']))", SPATIALNORM_ISA=isa)
     assert result.returncode == 0, result.stdout + result.stderr
     assert f"instruction set  {isa}\n" in result.stdout
 

@@ -1,5 +1,6 @@
 """Memory: no temporary of the size of the image, no hidden copy, nothing left behind."""
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -12,7 +13,9 @@ from cases import DEVICE, cpu_only
 import spatialnorm as sn
 
 STATUS = Path("/proc/self/status")
-needs_proc = pytest.mark.skipif(not STATUS.exists(), reason="/proc/self/status, which tells a process's peak, is missing")
+needs_proc = pytest.mark.skipif(
+    not STATUS.exists(), reason="/proc/self/status, which tells a process's peak, is missing"
+)
 
 PEAK = """
 import sys
@@ -70,7 +73,11 @@ def test_peak_on_a_large_plane(operation, kernel):
 @cpu_only
 @pytest.mark.parametrize(
     ("operation", "dtype", "layout", "in_place"),
-    [("gradient", "f4", "NHWC", "apart"), ("forward", "f4", "NCHW", "in place"), ("gradient", "f2", "NCHW", "in place")],
+    [
+        ("gradient", "f4", "NHWC", "apart"),
+        ("forward", "f4", "NCHW", "in place"),
+        ("gradient", "f2", "NCHW", "in place"),
+    ],
 )
 def test_peak_otherwise(operation, dtype, layout, in_place):
     assert peak(operation, dtype, 5, layout, in_place, 2) < 16 * 1024
@@ -93,10 +100,8 @@ def test_nothing_is_left_behind():
                 norm(y)
             norm(x, x), norm.gradient(memoryview(x), x), norm.parameter_gradients(x, x)
             for bad in (x[0], x.astype("i4"), "text"):
-                try:
+                with contextlib.suppress(TypeError, ValueError):
                     norm(bad)
-                except (TypeError, ValueError):
-                    pass
 
     rounds = 400 if DEVICE == "cpu" else 20
     work(rounds)
@@ -164,9 +169,12 @@ def test_reference_is_not_imported():
 
 def test_import_time():
     """Under 30 ms beyond NumPy's own import, the best of a few."""
-    code = (
-        "import time, numpy\nstart = time.perf_counter()\nimport spatialnorm\nprint((time.perf_counter() - start) * 1e3)"
-    )
+    code = """
+import time, numpy
+start = time.perf_counter()
+import spatialnorm
+print((time.perf_counter() - start) * 1e3)
+"""
     times = [
         float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout)
         for _ in range(5)

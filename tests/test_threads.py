@@ -227,5 +227,7 @@ def test_number_of_threads():
     assert 1 <= int(plain.stdout) <= limit
     if limit > 1 and hasattr(os, "sched_setaffinity"):
         pinned = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); " + code
-        one = subprocess.run([sys.executable, "-c", pinned], env=environment, capture_output=True, text=True, timeout=60)
+        one = subprocess.run(
+            [sys.executable, "-c", pinned], env=environment, capture_output=True, text=True, timeout=60
+        )
         assert one.stdout == "1\n", one.stderr

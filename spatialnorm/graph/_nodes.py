@@ -1,0 +1,315 @@
+"""Images, states and filters: the parts a graph is described with, none of which computes anything."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Hashable, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, get_args
+
+from spatialnorm._arguments import EDGES, Edge, to_choice
+
+if TYPE_CHECKING:
+    from typing import Self
+
+    from spatialnorm._devices import Device
+
+Format = Literal["float16", "bfloat16", "float32", "float64"]
+FORMATS: tuple[str, ...] = get_args(Format)
+
+# What the step of a node calls: its sources' arrays, then the array to write.
+Step = Callable[..., Any]
+
+NodeHandler = Callable[["FilterNode", "FilterNode | None", "ImageNode", "ImageNode"], object]
+
+
+def to_handle(handle: Hashable) -> Hashable:
+    """Accept what a dictionary takes as a key."""
+    try:
+        hash(handle)
+    except TypeError:
+        raise TypeError(f"handle must be hashable, not {handle!r}") from None
+    return handle
+
+
+def to_images(name: str, images: Any) -> list[ImageNode]:
+    """Accept one image node or several."""
+    found = [images] if isinstance(images, ImageNode) else images
+    if not isinstance(found, (list, tuple)) or not all(isinstance(image, ImageNode) for image in found):
+        advice = f"; did you mean its result_image, {type(images).__name__}.result_image?"
+        raise TypeError(
+            f"{name} must be an ImageNode or a list of them, not {images!r}"
+            + (advice if isinstance(images, FilterNode) else "")
+        )
+    return list(found)
+
+
+def to_image(name: str, image: Any) -> ImageNode:
+    """Accept one image node, alone or in a list."""
+    images = to_images(name, image)
+    if len(images) != 1:
+        raise ValueError(f"{name} must be one ImageNode, not {len(images)}")
+    return images[0]
+
+
+class ImageNode:
+    """A place for an image in a graph: a source, or the result of a filter node.
+
+    Made by the user for the sources of a graph. All others are the `result_image` of a filter node.
+
+    Parameters
+    ----------
+    handle : hashable, optional
+        What `Graph.run` knows the image by; usually a string. A source must have one.
+
+    Attributes
+    ----------
+    stop_gradient : bool
+        Whether `FilterNode.training_graph` stops here: the gradient of this image is computed, that of
+        the node it comes from is not. Default False.
+    export_from_graph : bool
+        Whether `Graph.run` hands out this image in `intermediate_images`. It then needs a handle.
+        Default False.
+
+    Examples
+    --------
+    >>> from spatialnorm.graph import ImageNode
+    >>> ImageNode("x")
+    ImageNode('x')
+    """
+
+    __slots__ = ("__weakref__", "_format", "_handle", "_producer", "export_from_graph", "stop_gradient")
+
+    def __init__(self, handle: Hashable = None) -> None:
+        self._handle = to_handle(handle)
+        self._format: str | None = None
+        self._producer: FilterNode | None = None
+        self.stop_gradient = False
+        self.export_from_graph = False
+
+    @property
+    def handle(self) -> Hashable:
+        """What `Graph.run` knows the image by, or None."""
+        return self._handle
+
+    @handle.setter
+    def handle(self, handle: Hashable) -> None:
+        self._handle = to_handle(handle)
+
+    @property
+    def format(self) -> str | None:
+        """Type that the image is stored in: "float16", "bfloat16", "float32", "float64".
+
+        None, the default, keeps the dtype of the sources. A node whose images differ in type computes
+        in float32 (float64 if one of them is that) and converts. Sources are used as they are given and
+        take no format.
+        """
+        return self._format
+
+    @format.setter
+    def format(self, value: Format | None) -> None:
+        if value is not None and (not isinstance(value, str) or value not in FORMATS):
+            raise ValueError(f"format must be None or {' or '.join(map(repr, FORMATS))}, not {value!r}")
+        self._format = value
+
+    def __repr__(self) -> str:
+        """Show the handle, or where the image comes from."""
+        if self._handle is None and self._producer is not None:
+            return f"<result image of {self._producer.name}>"
+        return f"ImageNode({'' if self._handle is None else repr(self._handle)})"
+
+
+class StateNode:
+    """What a filter node leaves for another node, beside its image. Only filter nodes make one."""
+
+    __slots__ = ("_node",)
+    _node: FilterNode
+
+    def __init__(self) -> None:
+        raise TypeError(f"{type(self).__name__} cannot be made by hand: it is the result_state of a filter node")
+
+    @classmethod
+    def _of(cls, node: FilterNode) -> Self:
+        state = cls.__new__(cls)
+        state._node = node
+        return state
+
+    def __repr__(self) -> str:
+        """Show which node it comes from."""
+        return f"<{type(self).__name__} of {self._node.name}>"
+
+
+class GradientStateNode(StateNode):
+    """An opaque record of a forward node's settings, for its gradient node."""
+
+    __slots__ = ()
+
+
+class FilterNode(ABC):
+    """A stage of a graph. Abstract: make one of its subclasses.
+
+    Attributes
+    ----------
+    label : str or None
+        Name of the node in errors and warnings.
+    """
+
+    _parameters: ClassVar[tuple[str, ...]] = ()  # attributes that say what the node does, for JSON and pickling
+
+    def __init__(self, *sources: ImageNode) -> None:
+        self.label: str | None = None
+        self._sources = sources
+        self._padding_policy: Edge = "zero"
+        self._result_image = ImageNode()
+        self._result_image._producer = self
+
+    @property
+    def name(self) -> str:
+        """The node in words: its label and its type."""
+        kind = type(self).__name__
+        return kind if self.label is None else f"{self.label!r} ({kind})"
+
+    @property
+    def source_images(self) -> tuple[ImageNode, ...]:
+        """The images that the node reads."""
+        return self._sources
+
+    @property
+    def result_image(self) -> ImageNode:
+        """The image that the node makes."""
+        return self._result_image
+
+    @property
+    def result_state(self) -> StateNode | None:
+        """The first of `result_states`, None if there is none."""
+        return next(iter(self.result_states), None)
+
+    @property
+    def result_states(self) -> list[StateNode]:
+        """States that the node makes; gradient nodes make none."""
+        return []
+
+    @property
+    def padding_policy(self) -> Edge:
+        """What stands outside the image: "zero" (default) or "clamp". Nodes without a window ignore it.
+
+        Images keep their size in every node, so this is all of MPSNNPadding that has a meaning here.
+        """
+        return self._padding_policy
+
+    @padding_policy.setter
+    def padding_policy(self, value: Edge) -> None:
+        to_choice("padding_policy", value, EDGES)
+        self._padding_policy = value
+
+    @abstractmethod
+    def _step(
+        self, axes: tuple[int, int], gradient: Literal["exact", "documented"], device: str | Device
+    ) -> Step | None:
+        """Make what the graph calls for this node; None passes the first source on."""
+
+    @abstractmethod
+    def gradient_filters(self, source_gradients: ImageNode | Sequence[ImageNode]) -> list[GradientFilterNode]:
+        """Make the gradient node of each source image.
+
+        Parameters
+        ----------
+        source_gradients : ImageNode or list of one
+            Gradient with respect to `result_image`.
+
+        Returns
+        -------
+        list of GradientFilterNode
+            One for each of `source_images`, with this node's parameters.
+
+        Raises
+        ------
+        TypeError
+            This is a gradient node, or the argument is no image node.
+        """
+
+    def gradient_filter(self, source_gradient: ImageNode | Sequence[ImageNode]) -> GradientFilterNode:
+        """Make the gradient node of a node with one source image.
+
+        Parameters
+        ----------
+        source_gradient : ImageNode or list of one
+            Gradient with respect to `result_image`.
+
+        Returns
+        -------
+        GradientFilterNode
+            Its `result_image` is the gradient with respect to the source image. All parameters are
+            copied from this node as they are now.
+
+        Raises
+        ------
+        TypeError
+            This is a gradient node, or one with several sources, or the argument is no image node.
+        """
+        if len(self._sources) != 1:
+            raise TypeError(f"{self.name} has {len(self._sources)} sources: use gradient_filters")
+        return self.gradient_filters(source_gradient)[0]
+
+    def training_graph(
+        self, source_gradient: ImageNode | None = None, node_handler: NodeHandler | None = None
+    ) -> list[FilterNode]:
+        """Build the gradient nodes of this node and of all that it depends on, back to the sources.
+
+        Where an image is read by several nodes, `AdditionNode` adds up their gradients.
+
+        Parameters
+        ----------
+        source_gradient : ImageNode, optional
+            Gradient with respect to `result_image`. None takes `result_image` itself, which is the
+            gradient of half its sum of squares; graphs that end in a loss use it so.
+        node_handler : callable, optional
+            Called as ``node_handler(gradient_node, inference_node, inference_source, gradient_source)``
+            for each new node: the node; the node that it mirrors, None for an inserted addition; the
+            image whose gradient it makes; the image of the incoming gradient, the first of two for an
+            addition. It may set labels, handles, formats, and prunes a branch by setting
+            ``gradient_node.result_image.stop_gradient``. Without a handler the gradient of an image gets
+            that image's handle.
+
+        Returns
+        -------
+        list of FilterNode
+            The last nodes: those that make the gradients of sources, of images with `stop_gradient`,
+            and of pruned branches. Empty if `result_image` itself has `stop_gradient`.
+
+        Raises
+        ------
+        TypeError
+            There is a gradient node on the way, or an argument has the wrong type.
+        GraphError
+            The nodes are in a cycle.
+        """
+        from spatialnorm.graph._training import training_graph
+
+        return training_graph(self, source_gradient, node_handler)
+
+
+class GradientFilterNode(FilterNode):
+    """A filter node that propagates a gradient backwards. Abstract.
+
+    It has no gradient nodes of its own: there are no second derivatives through nodes.
+    """
+
+    def gradient_filter(self, source_gradient: ImageNode | Sequence[ImageNode]) -> GradientFilterNode:
+        """Refuse.
+
+        Raises
+        ------
+        TypeError
+            Always.
+        """
+        raise TypeError(f"{self.name} is a gradient node and has no gradient node of its own")
+
+    def gradient_filters(self, source_gradients: ImageNode | Sequence[ImageNode]) -> list[GradientFilterNode]:
+        """Refuse.
+
+        Raises
+        ------
+        TypeError
+            Always.
+        """
+        raise TypeError(f"{self.name} is a gradient node and has no gradient nodes of its own")
