@@ -84,7 +84,19 @@ def build_program(cxx: list[str], library: Path, folder: Path) -> Path:
     program = folder / "guard"
     source = ROOT / "benchmarks" / "native" / "guard.cpp"
     include = f"-I{ROOT / 'native' / 'include'}"
-    run([*cxx, "-std=c++17", "-O1", include, str(source), "-o", str(program), str(library), f"-Wl,-rpath,{library.parent}"])
+    run(
+        [
+            *cxx,
+            "-std=c++17",
+            "-O1",
+            include,
+            str(source),
+            "-o",
+            str(program),
+            str(library),
+            f"-Wl,-rpath,{library.parent}",
+        ]
+    )
     return program
 
 

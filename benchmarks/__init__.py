@@ -1,0 +1,1 @@
+"""Measures spatialnorm against the machine's limits and against other systems: python -m benchmarks."""
