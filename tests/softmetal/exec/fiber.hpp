@@ -3,7 +3,7 @@
 #include <cstddef>
 
 namespace sm {
-constexpr size_t kStackBytes = 64 << 10;
+constexpr size_t kStackBytes = 256 << 10;
 
 struct Fiber {
     char* stack = nullptr;       // kStackBytes, the lowest page unmapped

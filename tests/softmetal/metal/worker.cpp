@@ -3,6 +3,7 @@
 #include "faults.hpp"
 #include "objects.hpp"
 #include <chrono>
+#include <cstdlib>
 #include <deque>
 #include <pthread.h>
 #include <thread>
@@ -12,8 +13,9 @@ namespace {
 struct Worker {
     std::mutex mutex;
     std::condition_variable work;
+    std::condition_variable idle;
     std::deque<CommandBuffer*> queue;
-    bool started = false;
+    bool started = false, busy = false, exiting = false;
 };
 Worker& worker() {  // never destroyed: it may run while the process exits
     static Worker* w = [] {
@@ -25,9 +27,17 @@ Worker& worker() {  // never destroyed: it may run while the process exits
                        [] {
                            kept->mutex.unlock();
                            new (&kept->work) std::condition_variable;  // the old one may have a waiter that is gone
+                           new (&kept->idle) std::condition_variable;
                            kept->queue.clear();
-                           kept->started = false;
+                           kept->started = kept->busy = false;
                        });
+        // What is committed and not waited for is dropped at exit, but not in the middle of a command buffer.
+        // The time limit is for completion handlers that wait for something that is gone by then.
+        atexit([] {
+            std::unique_lock<std::mutex> lock(kept->mutex);
+            kept->exiting = true;
+            kept->idle.wait_for(lock, std::chrono::seconds(2), [] { return !kept->busy; });
+        });
         return made;
     }();
     return *w;
@@ -99,11 +109,15 @@ void serve() {
         CommandBuffer* b;
         {
             std::unique_lock<std::mutex> lock(w.mutex);
-            w.work.wait(lock, [&] { return !w.queue.empty(); });
+            w.work.wait(lock, [&] { return !w.queue.empty() && !w.exiting; });
             b = w.queue.front();
             w.queue.pop_front();
+            w.busy = true;
         }
         with_pool([&] { run(b); });
+        std::lock_guard<std::mutex> lock(w.mutex);
+        w.busy = false;
+        w.idle.notify_all();
     }
 }
 } // namespace

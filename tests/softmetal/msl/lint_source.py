@@ -22,6 +22,8 @@ class Lint:
             self.pointer(i)
         elif text == "[" and c.text(i - 1) in ("=", "(", ",", "return", "{", ";") and c.text(c.close(i) + 1) in ("(", "{"):
             c.error(i, "lambda expressions are not supported in Metal")
+        elif text.startswith(("__builtin_", "__atomic_", "__sync_", "__asm")):
+            c.error(i, "'%s' is not in the Metal specification" % text)
         elif text == "double":
             c.error(i, "'double' is not supported in Metal")
         elif text in BANNED and c.text(i - 1) not in (".", "->"):

@@ -31,7 +31,7 @@ MATH = {"safe": ["-ffp-contract=on"],
         "relaxed": ["-ffast-math", "-fhonor-infinities", "-fhonor-nans", "-ffp-contract=fast"],
         "fast": ["-ffast-math", "-ffp-contract=fast"]}
 FRONT_END = LANGUAGE + [
-    "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-fno-color-diagnostics", "-ferror-limit=0", "-fmacro-backtrace-limit=1",
+    "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-fsigned-char", "-fno-color-diagnostics", "-ferror-limit=0", "-fmacro-backtrace-limit=1",
     "-Xclang", "-cl-single-precision-constant", "-Wno-unknown-attributes", "-Wno-duplicate-decl-specifier", "-Wno-c++17-extensions",
     "-Wno-unused-function", "-Wno-undefined-internal", "-Wno-undefined-inline", "-Wno-unknown-pragmas", "-Wno-pass-failed",
     "-Wno-return-type-c-linkage", "-Wno-invalid-offsetof", "-Werror=return-type", "-Werror=vla-cxx-extension", "-Werror=vla",

@@ -5,6 +5,7 @@ the emulation. Samples carry what is expected of them in their first lines."""
 import ctypes
 import os
 import re
+import shutil
 import subprocess
 import sys
 import time
@@ -230,6 +231,21 @@ template <typename T, int N> kernel void sum_of(device const T* src [[buffer(0)]
     code, output = mslc("build", path, "--kernel", "sum_77", "--output", tmp_path / "k.so")
     assert code == 0, output
     assert checked < 30 and time.monotonic() - start < 15   # a shared machine; both take about a second
+
+
+# ---- the other processor
+
+def test_aarch64_assembly_under_qemu(tmp_path):
+    tools = ["aarch64-linux-gnu-g++", "qemu-aarch64-static"]
+    missing = [t for t in tools if shutil.which(t) is None]
+    if missing:
+        pytest.skip("missing programs: " + ", ".join(missing))
+    soft = HERE.parent
+    subprocess.run([tools[0], "-std=c++17", "-O2", "-Wall", "-Wno-cast-function-type", "-I", str(soft / "sysinclude"), "-o", str(tmp_path / "probe"), str(HERE / "aarch64.cpp"),
+                    *map(str, [soft / "exec/fiber.cpp", soft / "exec/switch_aarch64.S", soft / "objc/runtime.cpp", soft / "objc/foundation.cpp",
+                               soft / "objc/msgsend_aarch64.S"]), "-ldl", "-lpthread"], check=True, timeout=120)
+    made = subprocess.run([tools[1], "-L", "/usr/aarch64-linux-gnu", str(tmp_path / "probe")], stdout=subprocess.PIPE, universal_newlines=True, timeout=60)
+    assert (made.returncode, made.stdout) == (0, "ok\n")
 
 
 # ---- the launcher

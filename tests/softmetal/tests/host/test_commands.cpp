@@ -1,6 +1,7 @@
 #include "testing.hpp"
 #include <atomic>
 #include <chrono>
+#include <cstdlib>
 #include <cstring>
 #include <sys/wait.h>
 #include <thread>
@@ -118,6 +119,20 @@ TEST(command_after_fork) {
     waitpid(child, &status, 0);
     CHECK_EQUAL(status, 0);
     CHECK_EQUAL(contents<float>(b)[0], 1.0f);
+}
+
+TEST(command_not_waited_for_at_exit) {
+    AddOne add;
+    pid_t child = fork();
+    if (!child) {
+        alarm(20);
+        auto b = add.gpu.buffer(add.n * 4);
+        for (int i = 0; i < 200; i++) add.command(add.gpu.queue.get(), b.get())->commit();
+        exit(0);
+    }
+    int status = -1;
+    waitpid(child, &status, 0);
+    CHECK_EQUAL(status, 0);
 }
 
 TEST(command_blit) {

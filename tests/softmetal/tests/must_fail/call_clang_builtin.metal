@@ -1,4 +1,4 @@
-// error: call of 'expm1f', which Metal does not have
+// error: '__builtin_expm1f' is not in the Metal specification
 #include <metal_stdlib>
 using namespace metal;
 
