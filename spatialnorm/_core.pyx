@@ -29,7 +29,7 @@ cdef extern from *:
     /* The array's dtype number, -1 if it is byte-swapped. */
     static inline int sn_ndarray_number(PyObject *o) {
         PyArrayObject *a = (PyArrayObject *)o;
-        return PyArray_ISBYTESWAPPED(a) ? -1 : PyArray_TYPE(a);
+        return PyArray_DESCR(a)->byteorder == NPY_OPPBYTE ? -1 : PyArray_TYPE(a);
     }
     static inline int sn_ndarray_writeable(PyObject *o) {
         return (PyArray_FLAGS((PyArrayObject *)o) & NPY_ARRAY_WRITEABLE) != 0;
