@@ -82,7 +82,18 @@ class AdditionGradientNode(GradientFilterNode):
         if not isinstance(forward, AdditionNode):
             raise TypeError(f"gradient_state must be the result_state of an AdditionNode, not {gradient_state!r}")
         self._gradient_state = gradient_state
-        self.is_secondary_source_filter = bool(is_secondary_source_filter)
+        self.is_secondary_source_filter = is_secondary_source_filter
+
+    @property
+    def is_secondary_source_filter(self) -> bool:
+        """Whether this is the gradient of the right source."""
+        return self._is_secondary
+
+    @is_secondary_source_filter.setter
+    def is_secondary_source_filter(self, value: bool) -> None:
+        if not isinstance(value, bool):
+            raise TypeError(f"is_secondary_source_filter must be True or False, not {value!r}")
+        self._is_secondary = value
 
     def _step(self, axes: tuple[int, int], gradient: Literal["exact", "documented"], device: str | Device) -> None:
         return None

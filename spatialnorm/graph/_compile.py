@@ -63,7 +63,8 @@ def _to_dtype(name: str) -> numpy.dtype[Any]:
         from ml_dtypes import bfloat16
     except ImportError:
         raise ImportError("an image of format 'bfloat16' needs the package ml_dtypes; install it") from None
-    return numpy.dtype(bfloat16)
+    dtype: numpy.dtype[Any] = numpy.dtype(bfloat16)
+    return dtype
 
 
 class _Compiler:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Hashable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from spatialnorm.graph._errors import GraphError, ParameterMismatchWarning
@@ -64,6 +64,11 @@ class Network:
     def source_handles(self) -> tuple[Hashable, ...]:
         """Name the sources."""
         return self.handles(range(self.n_sources))
+
+    def with_parameters(self) -> Network:
+        """Read the nodes' parameters again."""
+        filters = tuple(replace(f, parameters=read_parameters(f.node)) for f in self.filters)
+        return replace(self, filters=filters)
 
     def warn_of_mismatches(self, stacklevel: int) -> None:
         """Compare gradient nodes with their forward nodes."""

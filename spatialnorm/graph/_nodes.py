@@ -168,6 +168,11 @@ class FilterNode(ABC):
         kind = type(self).__name__
         return kind if self.label is None else f"{self.label!r} ({kind})"
 
+    def __repr__(self) -> str:
+        """Show label and parameters."""
+        parameters = [f"{name}={getattr(self, name)!r}" for name in self._parameters]
+        return f"<{' '.join([self.name, *parameters])}>"
+
     @property
     def source_images(self) -> tuple[ImageNode, ...]:
         """The images that the node reads."""
