@@ -89,6 +89,9 @@ TINY = Case((1, 1, 2, 2), 5)
 CHANNELS = Case((1, 64, 512, 512), 5)
 
 
+SECTIONS = ["small", "tiny", "windows", "threads", "layouts", "dtypes", "isa", "peers", "peer windows", "memory"]
+
+
 def windows(size: int, kernel_sizes: list[int]) -> list[Case]:
     return [Case((1, 1, size, size), k) for k in kernel_sizes]
 

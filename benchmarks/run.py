@@ -23,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path[:] = [p for p in sys.path if Path(p or ".").resolve() not in (ROOT, ROOT / "benchmarks")] + [str(ROOT)]
 
 from benchmarks import goals, machine, oracle, report  # noqa: E402
-from benchmarks.cases import BYTES, LIMITS, OURS, Case, Contender, plan  # noqa: E402
+from benchmarks.cases import BYTES, LIMITS, OURS, PEERS, SECTIONS, Case, Contender, plan  # noqa: E402
 from benchmarks.turns import Worker, WorkerError, measure  # noqa: E402
 
 
@@ -36,7 +36,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--sections",
         type=words,
-        help="only these of: small, tiny, windows, threads, layouts, dtypes, isa, peers, peer windows, memory",
+        help=f"only these of: {', '.join(SECTIONS)}",
     )
     parser.add_argument("--peers", type=words, help="only these contenders beside spatialnorm and the limits")
     parser.add_argument(
@@ -50,8 +50,10 @@ def arguments() -> argparse.Namespace:
         "--output", type=Path, help="folder (default: benchmarks/results; with a filter, build/benchmarks)"
     )
     options = parser.parse_args()
-    if unknown := set(options.dtype) - set(BYTES):
-        parser.error(f"--dtype: {', '.join(sorted(unknown))} is none of {', '.join(BYTES)}")
+    for option, known in (("dtype", list(BYTES)), ("sections", SECTIONS), ("peers", PEERS)):
+        for word in getattr(options, option) or []:
+            if word not in known:
+                parser.error(f"--{option}: {word!r} is none of {', '.join(known)}")
     try:
         re.compile(options.cases)
     except re.error as error:
@@ -77,6 +79,11 @@ def numbers(text: str) -> list[int]:
     if not values or values[0] < 1:
         raise argparse.ArgumentTypeError(f"thread counts must be at least 1, not {text!r}")
     return values
+
+
+def without_folders(text: str) -> str:
+    """Return a message with file names in place of paths: a record does not tell where it was made."""
+    return re.sub(r"(?<![\w.])/(?:[^\s/:'\"]+/)+", "", text)
 
 
 class Run:
@@ -175,14 +182,14 @@ class Run:
         share = other.share()
         results = {
             "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
-            "command": " ".join(["python", "benchmarks/run.py", *sys.argv[1:]]),
+            "command": without_folders(" ".join(["python", "benchmarks/run.py", *sys.argv[1:]])),
             "for_the_record": not self.options.filtered and share["others"] < 0.1 and share["stolen"] < 0.05,
             "machine": machine.facts(),
             "other_work": share,
             "spatialnorm": self.package,
             "versions": self.versions,
-            "missing": self.missing,
-            "problems": self.problems,
+            "missing": {name: without_folders(reason) for name, reason in self.missing.items()},
+            "problems": [entry | {"problem": without_folders(entry["problem"])} for entry in self.problems],
             "judge_error": judge,
             "rows": self.rows,
             "memory": self.memory,
