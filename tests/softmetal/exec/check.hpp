@@ -7,12 +7,12 @@
 namespace sm { struct Launch; }
 
 namespace sm::check {
-void begin_launch(bool on, const Launch&);
+void begin_launch(bool on, const Launch &);
 void begin_group();
 void end_launch();
-void add_threadgroup_memory(char* base, size_t length, const char* name);
+void add_threadgroup_memory(char *base, size_t length, const char *name);
 void barrier(unsigned memory_flags);
 void simdgroup_barrier(unsigned simdgroup);
-void access(const void* address, size_t size, bool write, void* pc);
-void atomic_access(const void* address, size_t size, bool write, int line);
+void access(const void *address, size_t size, bool write, void *pc);
+void atomic_access(const void *address, size_t size, bool write, int line);
 } // namespace sm::check

@@ -29,19 +29,19 @@ struct SimdGroup {
 std::vector<Thread> threads;
 std::vector<SimdGroup> simdgroups;
 ThreadgroupMemory threadgroup_memory;
-const SmKernel* kernel;
-SmDispatch* dispatch;
-Thread* running;
+const SmKernel *kernel;
+SmDispatch *dispatch;
+Thread *running;
 std::string failure;
 
 void thread_body() {
     kernel->entry(dispatch, &running->ids);
     running->state = State::returned;
     fiber_leave(*running);
-    abort();  // a thread that has returned is never entered again
+    abort(); // a thread that has returned is never entered again
 }
 void wait_in(State state, unsigned memory_flags, int line) {
-    Thread& t = *running;
+    Thread &t = *running;
     t.state = state;
     t.memory_flags = memory_flags;
     t.line = line;
@@ -49,26 +49,28 @@ void wait_in(State state, unsigned memory_flags, int line) {
 }
 
 void make_threads(size_t count) {
-    char* stacks = fiber_stacks(count);
+    char *stacks = fiber_stacks(count);
     if (threads.size() < count) threads.resize(count);
     simdgroups.resize(threads.size() / simd_width() + 1);
     for (size_t i = 0; i < threads.size(); i++) threads[i].stack = stacks + i * kStackBytes;
 }
 
-std::string describe(const char* what) {  // who waits where
-    const unsigned* g = dispatch->threadgroup_position_in_grid;
-    std::string s = std::string(what) + " in kernel '" + kernel->name + "', threadgroup (" + std::to_string(g[0]) + ", " +
-                    std::to_string(g[1]) + ", " + std::to_string(g[2]) + "):";
-    const std::pair<State, const char*> kinds[] = {{State::at_barrier, "wait at a threadgroup barrier"},
-                                                   {State::in_simd_function, "wait in a SIMD-group function"},
-                                                   {State::returned, "have returned"}};
-    for (auto& kind : kinds) {
+std::string describe(const char *what) { // who waits where
+    const unsigned *g = dispatch->threadgroup_position_in_grid;
+    std::string s = std::string(what) + " in kernel '" + kernel->name + "', threadgroup (" + std::to_string(g[0]) +
+                    ", " + std::to_string(g[1]) + ", " + std::to_string(g[2]) + "):";
+    const std::pair<State, const char *> kinds[] = {{State::at_barrier, "wait at a threadgroup barrier"},
+                                                    {State::in_simd_function, "wait in a SIMD-group function"},
+                                                    {State::returned, "have returned"}};
+    for (auto &kind : kinds) {
         unsigned count = 0, first = 0;
         for (unsigned i = dispatch->thread_count; i-- > 0;)
             if (threads[i].state == kind.first) count++, first = i;
         if (!count) continue;
         s += " " + std::to_string(count) + " threads " + kind.second;
-        if (kind.first != State::returned) s += " (program_source:" + std::to_string(threads[first].line) + ", first thread " + std::to_string(first) + ")";
+        if (kind.first != State::returned)
+            s += " (program_source:" + std::to_string(threads[first].line) + ", first thread " + std::to_string(first) +
+                 ")";
         s += ";";
     }
     s.pop_back();
@@ -123,11 +125,11 @@ bool release_threadgroup() {
 }
 
 class Order {
-public:
+  public:
     Order() {
-        if (const char* s = getenv("SOFTMETAL_ORDER")) name_ = s;
+        if (const char *s = getenv("SOFTMETAL_ORDER")) name_ = s;
         static uint64_t dispatches;
-        if (const char* s = getenv("SOFTMETAL_SEED")) seed_ = strtoull(s, nullptr, 10);
+        if (const char *s = getenv("SOFTMETAL_SEED")) seed_ = strtoull(s, nullptr, 10);
         random_.seed(seed_ + dispatches++);
     }
     std::vector<uint32_t> arrange(size_t n) {
@@ -137,20 +139,21 @@ public:
         shuffle(v);
         return v;
     }
-    void shuffle(std::vector<uint32_t>& v) {
+    void shuffle(std::vector<uint32_t> &v) {
         if (name_ == "shuffle") std::shuffle(v.begin(), v.end(), random_);
     }
     std::string wrong() const {
         if (name_ == "forward" || name_ == "reverse" || name_ == "shuffle") return "";
         return "SOFTMETAL_ORDER must be forward, reverse or shuffle, not '" + name_ + "'";
     }
-private:
+
+  private:
     std::string name_ = "forward";
     uint64_t seed_ = 12345;
     std::mt19937_64 random_;
 };
 
-void run_threads(std::vector<uint32_t>& order, Order& orders) {
+void run_threads(std::vector<uint32_t> &order, Order &orders) {
     do {
         do {
             orders.shuffle(order);
@@ -166,20 +169,20 @@ void run_threads(std::vector<uint32_t>& order, Order& orders) {
 }
 
 void place_threads(const unsigned group[3]) {
-    SmDispatch& d = *dispatch;
+    SmDispatch &d = *dispatch;
     for (int a = 0; a < 3; a++) {
         d.threadgroup_position_in_grid[a] = group[a];
         unsigned left = d.threads_per_grid[a] - group[a] * d.dispatch_threads_per_threadgroup[a];
         d.threads_per_threadgroup[a] = std::min(left, d.dispatch_threads_per_threadgroup[a]);
     }
-    const unsigned* n = d.threads_per_threadgroup;
+    const unsigned *n = d.threads_per_threadgroup;
     d.thread_count = n[0] * n[1] * n[2];
     d.simdgroup_count = (d.thread_count + d.simd_width - 1) / d.simd_width;
     unsigned i = 0;
     for (unsigned z = 0; z < n[2]; z++)
         for (unsigned y = 0; y < n[1]; y++)
             for (unsigned x = 0; x < n[0]; x++, i++) {
-                SmThread& t = threads[i].ids;
+                SmThread &t = threads[i].ids;
                 const unsigned local[3] = {x, y, z};
                 for (int a = 0; a < 3; a++) {
                     t.position_in_threadgroup[a] = local[a];
@@ -194,40 +197,43 @@ void place_threads(const unsigned group[3]) {
     for (unsigned s = 0; s < d.simdgroup_count; s++) memset(simdgroups[s].parity, 0, sizeof simdgroups[s].parity);
 }
 
-void run_group(const Launch& launch, std::vector<uint32_t>& order, Order& orders) {
+void run_group(const Launch &launch, std::vector<uint32_t> &order, Order &orders) {
     check::begin_group();
     threadgroup_memory.begin_group();
     for (int p = 0; p < kernel->parameter_count; p++) {
-        const SmParameter& parameter = kernel->parameters[p];
+        const SmParameter &parameter = kernel->parameters[p];
         if (parameter.kind != SM_THREADGROUP) continue;
         size_t length = launch.threadgroup_length[parameter.index];
-        if (length) dispatch->threadgroup_memory[parameter.index] = threadgroup_memory.get(length, 16, &parameter, parameter.name);
+        if (length)
+            dispatch->threadgroup_memory[parameter.index] =
+                threadgroup_memory.get(length, 16, &parameter, parameter.name);
     }
     run_threads(order, orders);
     if (!failure.empty()) return;
     std::string name = threadgroup_memory.overwritten();
-    if (!name.empty()) failure = "out-of-bounds write beside threadgroup memory '" + name + "', kernel '" + kernel->name + "'";
+    if (!name.empty())
+        failure = "out-of-bounds write beside threadgroup memory '" + name + "', kernel '" + kernel->name + "'";
 }
 } // namespace
 
 unsigned simd_width() {
     static unsigned width = [] {
-        const char* s = getenv("SOFTMETAL_SIMD_WIDTH");
+        const char *s = getenv("SOFTMETAL_SIMD_WIDTH");
         unsigned w = s ? unsigned(atoi(s)) : 32;
         return w >= 1 && w <= kMaxSimdWidth ? w : 32;
     }();
     return width;
 }
 
-std::string execute(Launch& launch, bool checked) {
+std::string execute(Launch &launch, bool checked) {
     Order orders;
     if (!orders.wrong().empty()) return orders.wrong();
     kernel = launch.kernel;
     dispatch = &launch.dispatch;
     failure.clear();
-    SmDispatch& d = launch.dispatch;
+    SmDispatch &d = launch.dispatch;
     d.simd_width = simd_width();
-    const unsigned* per_group = d.dispatch_threads_per_threadgroup;
+    const unsigned *per_group = d.dispatch_threads_per_threadgroup;
     make_threads(size_t(per_group[0]) * per_group[1] * per_group[2]);
     check::begin_launch(checked, launch);
     size_t groups = size_t(d.threadgroups_per_grid[0]) * d.threadgroups_per_grid[1] * d.threadgroups_per_grid[2];
@@ -248,21 +254,19 @@ void stop_kernel(std::string why) {
     failure = std::move(why);
     running->state = State::stopped;
     fiber_leave(*running);
-    abort();  // not reached: a failure ends the launch
+    abort(); // not reached: a failure ends the launch
 }
 
 Position position() { return {kernel, dispatch, running ? &running->ids : nullptr}; }
-const char* current_stack() { return running ? running->stack : nullptr; }
+const char *current_stack() { return running ? running->stack : nullptr; }
 } // namespace sm
 
 extern "C" {
 using namespace sm;
 void sm_threadgroup_barrier(unsigned memory_flags, int line) { wait_in(State::at_barrier, memory_flags, line); }
-void sm_simdgroup_barrier(unsigned memory_flags, int line) {
-    wait_in(State::in_simd_function, memory_flags, line);
-}
-const void* sm_simd_exchange(const void* value, unsigned size, int line) {
-    SimdGroup& s = simdgroups[running->ids.simdgroup];
+void sm_simdgroup_barrier(unsigned memory_flags, int line) { wait_in(State::in_simd_function, memory_flags, line); }
+const void *sm_simd_exchange(const void *value, unsigned size, int line) {
+    SimdGroup &s = simdgroups[running->ids.simdgroup];
     unsigned lane = running->ids.lane, parity = s.parity[lane] ^= 1;
     memcpy(s.slots[parity][lane], value, size);
     wait_in(State::in_simd_function, 0, line);
@@ -272,10 +276,10 @@ unsigned sm_simd_lane(void) { return running->ids.lane; }
 unsigned sm_simd_lanes(void) {
     return std::min(dispatch->thread_count - running->ids.simdgroup * dispatch->simd_width, dispatch->simd_width);
 }
-void* sm_threadgroup_variable(unsigned long size, unsigned long alignment, const void* key, const char* name) {
+void *sm_threadgroup_variable(unsigned long size, unsigned long alignment, const void *key, const char *name) {
     return threadgroup_memory.get(size, alignment, key, name);
 }
-void sm_atomic_access(const volatile void* address, unsigned long size, int write, int line) {
-    check::atomic_access(const_cast<const void*>(address), size, write, line);
+void sm_atomic_access(const volatile void *address, unsigned long size, int write, int line) {
+    check::atomic_access(const_cast<const void *>(address), size, write, line);
 }
 }

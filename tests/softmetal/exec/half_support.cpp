@@ -7,8 +7,8 @@ extern "C" {
 float __truncsfbf2(float value) {
     uint32_t bits;
     memcpy(&bits, &value, 4);
-    if ((bits & 0x7FFFFFFF) > 0x7F800000) bits |= 0x00400000;  // keep a NaN a NaN
-    else bits += 0x7FFF + (bits >> 16 & 1);                    // round to nearest, ties to even
+    if ((bits & 0x7FFFFFFF) > 0x7F800000) bits |= 0x00400000; // keep a NaN a NaN
+    else bits += 0x7FFF + (bits >> 16 & 1);                   // round to nearest, ties to even
     bits >>= 16;
     memcpy(&value, &bits, 4);
     return value;

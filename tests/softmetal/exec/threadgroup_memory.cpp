@@ -8,20 +8,20 @@
 
 namespace sm {
 namespace {
-constexpr size_t kArena = 1 << 20;  // far more than the 32 KiB that a kernel may use, for the guards
+constexpr size_t kArena = 1 << 20; // far more than the 32 KiB that a kernel may use, for the guards
 constexpr size_t kGuard = 256;
-constexpr unsigned char kGuardByte = 0xA5, kUndefinedByte = 0xFF;  // a float of 0xFFFFFFFF is NaN
+constexpr unsigned char kGuardByte = 0xA5, kUndefinedByte = 0xFF; // a float of 0xFFFFFFFF is NaN
 } // namespace
 
 void ThreadgroupMemory::begin_group() {
-    if (!arena_) arena_ = static_cast<char*>(aligned_alloc(4096, kArena));
+    if (!arena_) arena_ = static_cast<char *>(aligned_alloc(4096, kArena));
     if (!arena_) throw std::bad_alloc();
     used_ = 0;
     pieces_.clear();
 }
 
-void* ThreadgroupMemory::get(size_t size, size_t alignment, const void* key, const char* name) {
-    for (const Piece& p : pieces_)
+void *ThreadgroupMemory::get(size_t size, size_t alignment, const void *key, const char *name) {
+    for (const Piece &p : pieces_)
         if (p.key == key) return p.base;
     if (alignment < 16) alignment = 16;
     size_t start = (used_ + kGuard + alignment - 1) / alignment * alignment, end = start + size + kGuard;
@@ -35,9 +35,10 @@ void* ThreadgroupMemory::get(size_t size, size_t alignment, const void* key, con
 }
 
 std::string ThreadgroupMemory::overwritten() const {
-    for (const Piece& p : pieces_)
+    for (const Piece &p : pieces_)
         for (size_t i = 0; i < kGuard; i++)
-            if (static_cast<unsigned char>(p.base[-1 - ptrdiff_t(i)]) != kGuardByte || static_cast<unsigned char>(p.base[p.size + i]) != kGuardByte)
+            if (static_cast<unsigned char>(p.base[-1 - ptrdiff_t(i)]) != kGuardByte ||
+                static_cast<unsigned char>(p.base[p.size + i]) != kGuardByte)
                 return p.name;
     return "";
 }

@@ -14,8 +14,8 @@ struct Fault {
     long skip = 0;
     std::string message;
 };
-const std::map<std::string, std::string>& default_messages() {
-    static const auto* m = new std::map<std::string, std::string>{
+const std::map<std::string, std::string> &default_messages() {
+    static const auto *m = new std::map<std::string, std::string>{
         {"no_device", ""},
         {"compile", "planted fault: the library cannot be compiled"},
         {"pipeline", "planted fault: the pipeline state cannot be made"},
@@ -27,18 +27,24 @@ const std::map<std::string, std::string>& default_messages() {
 }
 
 std::mutex mutex;
-std::string environment;                 // the text that `from_environment` was read from
-std::map<std::string, Fault>& from_environment() { static auto* m = new std::map<std::string, Fault>; return *m; }
-std::map<std::string, Fault>& from_calls() { static auto* m = new std::map<std::string, Fault>; return *m; }
+std::string environment; // the text that `from_environment` was read from
+std::map<std::string, Fault> &from_environment() {
+    static auto *m = new std::map<std::string, Fault>;
+    return *m;
+}
+std::map<std::string, Fault> &from_calls() {
+    static auto *m = new std::map<std::string, Fault>;
+    return *m;
+}
 
-void add(std::map<std::string, Fault>& faults, const std::string& name, long skip, const char* message) {
+void add(std::map<std::string, Fault> &faults, const std::string &name, long skip, const char *message) {
     auto known = default_messages().find(name);
     if (known == default_messages().end()) fatal("SOFTMETAL_FAULT names an unknown fault '%s'", name.c_str());
     faults[name] = {skip, message ? message : known->second};
 }
 
 void read_environment() {
-    const char* now = getenv("SOFTMETAL_FAULT");
+    const char *now = getenv("SOFTMETAL_FAULT");
     if (environment == (now ? now : "")) return;
     environment = now ? now : "";
     from_environment().clear();
@@ -55,7 +61,7 @@ void read_environment() {
     }
 }
 
-bool strikes(std::map<std::string, Fault>& faults, const char* name, std::string* message) {
+bool strikes(std::map<std::string, Fault> &faults, const char *name, std::string *message) {
     auto it = faults.find(name);
     if (it == faults.end() || it->second.skip-- > 0) return false;
     it->second.skip = 0;
@@ -64,7 +70,7 @@ bool strikes(std::map<std::string, Fault>& faults, const char* name, std::string
 }
 } // namespace
 
-bool fault(const char* name, std::string* message) {
+bool fault(const char *name, std::string *message) {
     std::lock_guard<std::mutex> lock(mutex);
     read_environment();
     return strikes(from_calls(), name, message) || strikes(from_environment(), name, message);
@@ -72,21 +78,26 @@ bool fault(const char* name, std::string* message) {
 } // namespace sm
 
 extern "C" {
-long softmetal_live_objects(const char* class_name) { return sm::live_objects(class_name); }
+long softmetal_live_objects(const char *class_name) { return sm::live_objects(class_name); }
 
-long softmetal_count(const char* event) {
-    const std::pair<const char*, std::atomic<long>*> known[] = {
-        {"command_buffers", &sm::counters.command_buffers}, {"encoders", &sm::counters.encoders},
-        {"dispatches", &sm::counters.dispatches}, {"blits", &sm::counters.blits},
-        {"waits", &sm::counters.waits}, {"buffers", &sm::counters.buffers},
-        {"no_copy_buffers", &sm::counters.no_copy_buffers}, {"libraries", &sm::counters.libraries},
-        {"pipelines", &sm::counters.pipelines}, {"kernel_compilations", &sm::counters.kernel_compilations}};
-    for (auto& k : known)
+long softmetal_count(const char *event) {
+    const std::pair<const char *, std::atomic<long> *> known[] = {
+        {"command_buffers", &sm::counters.command_buffers},
+        {"encoders", &sm::counters.encoders},
+        {"dispatches", &sm::counters.dispatches},
+        {"blits", &sm::counters.blits},
+        {"waits", &sm::counters.waits},
+        {"buffers", &sm::counters.buffers},
+        {"no_copy_buffers", &sm::counters.no_copy_buffers},
+        {"libraries", &sm::counters.libraries},
+        {"pipelines", &sm::counters.pipelines},
+        {"kernel_compilations", &sm::counters.kernel_compilations}};
+    for (auto &k : known)
         if (!strcmp(k.first, event)) return *k.second;
     return strcmp(event, "leaked_autoreleases") ? -1 : sm::leaked_autoreleases();
 }
 
-int softmetal_set_fault(const char* name, long skip, const char* message) {
+int softmetal_set_fault(const char *name, long skip, const char *message) {
     std::lock_guard<std::mutex> lock(sm::mutex);
     if (!sm::default_messages().count(name)) return -1;
     sm::add(sm::from_calls(), name, skip, message);

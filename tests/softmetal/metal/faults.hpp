@@ -5,10 +5,11 @@
 
 namespace sm {
 // Is this call to fail? `message` receives what the error is to say.
-bool fault(const char* name, std::string* message = nullptr);
+bool fault(const char *name, std::string *message = nullptr);
 
 struct Counters {
-    std::atomic<long> command_buffers, encoders, dispatches, blits, waits, buffers, no_copy_buffers, libraries, pipelines, kernel_compilations;
+    std::atomic<long> command_buffers, encoders, dispatches, blits, waits, buffers, no_copy_buffers, libraries,
+        pipelines, kernel_compilations;
 };
 extern Counters counters;
 } // namespace sm

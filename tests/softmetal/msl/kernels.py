@@ -2,12 +2,27 @@
 
 # The inputs of a compute kernel, MSL specification 5.2.3.6.
 BUILTINS = {
-    "thread_position_in_grid", "thread_position_in_threadgroup", "threadgroup_position_in_grid", "threads_per_threadgroup",
-    "dispatch_threads_per_threadgroup", "threads_per_grid", "threadgroups_per_grid", "thread_index_in_threadgroup",
-    "thread_index_in_simdgroup", "thread_index_in_quadgroup", "simdgroup_index_in_threadgroup", "quadgroup_index_in_threadgroup",
-    "threads_per_simdgroup", "thread_execution_width", "simdgroups_per_threadgroup", "quadgroups_per_threadgroup",
-    "dispatch_simdgroups_per_threadgroup"}
-SCALAR_BUILTINS = {b for b in BUILTINS if "index_in" in b or "simdgroup" in b or "quadgroup" in b or b == "thread_execution_width"}
+    "thread_position_in_grid",
+    "thread_position_in_threadgroup",
+    "threadgroup_position_in_grid",
+    "threads_per_threadgroup",
+    "dispatch_threads_per_threadgroup",
+    "threads_per_grid",
+    "threadgroups_per_grid",
+    "thread_index_in_threadgroup",
+    "thread_index_in_simdgroup",
+    "thread_index_in_quadgroup",
+    "simdgroup_index_in_threadgroup",
+    "quadgroup_index_in_threadgroup",
+    "threads_per_simdgroup",
+    "thread_execution_width",
+    "simdgroups_per_threadgroup",
+    "quadgroups_per_threadgroup",
+    "dispatch_simdgroups_per_threadgroup",
+}
+SCALAR_BUILTINS = {
+    b for b in BUILTINS if "index_in" in b or "simdgroup" in b or "quadgroup" in b or b == "thread_execution_width"
+}
 POSITION_TYPES = {"uint", "ushort", "uint2", "ushort2", "uint3", "ushort3"}
 SPACES = {"device", "constant", "threadgroup", "thread"}
 MAX_INDEX = {"buffer": 30, "threadgroup": 30}
@@ -89,9 +104,12 @@ def read_parameter(c, kernel, parameter, taken):
             return None
     if place is None:
         if not pointer:
-            c.error(tokens[-1], "invalid type for input declaration: kernel parameter '%s' of '%s' has no attribute" % (name, kernel))
+            c.error(
+                tokens[-1],
+                "invalid type for input declaration: kernel parameter '%s' of '%s' has no attribute" % (name, kernel),
+            )
             return None
-        kind = "threadgroup" if "threadgroup" in words else "buffer"       # Metal numbers those without attribute
+        kind = "threadgroup" if "threadgroup" in words else "buffer"  # Metal numbers those without attribute
         place = (kind, min(n for n in range(64) if (kind, n) not in taken))
         taken[place] = name
     kind, index = place
@@ -100,12 +118,19 @@ def read_parameter(c, kernel, parameter, taken):
             c.error(tokens[-1], "parameter '%s' with attribute '%s' must be a pointer or a reference" % (name, kind))
         wanted = {"device", "constant"} if kind == "buffer" else {"threadgroup"}
         if not wanted & set(words):
-            c.error(tokens[0], "%s type must have explicit address space qualifier" % ("pointer" if "*" in words else "reference"))
+            c.error(
+                tokens[0],
+                "%s type must have explicit address space qualifier" % ("pointer" if "*" in words else "reference"),
+            )
     else:
         types = [w for w in words[:-1] if w != "const"]
         wanted = {"uint", "ushort"} if kind in SCALAR_BUILTINS else POSITION_TYPES
         if len(types) != 1 or types[0] not in wanted:
-            c.error(tokens[0], "invalid type '%s' for attribute '%s': must be one of %s" % (" ".join(types), kind, ", ".join(sorted(wanted))))
+            c.error(
+                tokens[0],
+                "invalid type '%s' for attribute '%s': must be one of %s"
+                % (" ".join(types), kind, ", ".join(sorted(wanted))),
+            )
     return Binding(kind, index, name, switch)
 
 
@@ -113,7 +138,9 @@ def read_index(c, opening, attribute, taken, name):
     kind = attribute[0]
     number = attribute[2] if len(attribute) > 2 else ""
     if not number.isdigit() or int(number) > MAX_INDEX[kind]:
-        c.error(opening + 1, "'%s' attribute parameter is out of bounds: must be between 0 and %d" % (kind, MAX_INDEX[kind]))
+        c.error(
+            opening + 1, "'%s' attribute parameter is out of bounds: must be between 0 and %d" % (kind, MAX_INDEX[kind])
+        )
         return None
     place = (kind, int(number))
     if taken.get(place):

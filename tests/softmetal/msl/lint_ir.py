@@ -1,10 +1,13 @@
 """What only the intermediate code shows: recursion, function pointers, double, start-up code, sizes."""
+
 import re
 
 # Functions that a kernel may call: the runtime's, and what clang makes of the header's own functions.
-ALLOWED = re.compile(r"(sm_\w+|llvm\..*|memcpy|memset|memmove|memcmp|bcmp|__truncsfbf2|__truncsfhf2|__extendhfsf2"
-                     r"|(acos|acosh|asin|asinh|atan|atan2|atanh|cos|cosh|sin|sinh|tan|tanh|exp|exp2|exp10|log|log2|log10|pow|fma|fmod|fdim"
-                     r"|fmin|fmax|ldexp|ilogb|frexp|nextafter|rint|round|trunc|floor|ceil|sqrt)f)$")
+ALLOWED = re.compile(
+    r"(sm_\w+|llvm\..*|memcpy|memset|memmove|memcmp|bcmp|__truncsfbf2|__truncsfhf2|__extendhfsf2"
+    r"|(acos|acosh|asin|asinh|atan|atan2|atanh|cos|cosh|sin|sinh|tan|tanh|exp|exp2|exp10|log|log2|log10|pow|fma|fmod|fdim"
+    r"|fmin|fmax|ldexp|ilogb|frexp|nextafter|rint|round|trunc|floor|ceil|sqrt)f)$"
+)
 DEFINE = re.compile(r'@"?([^"( ]+)"?\(')
 CALL = re.compile(r'\bcall [^@%\n]*?(?:@"?([^"(\s]+)"?|(%[\w.]+))\(')
 DOUBLE = re.compile(r"\b(f(add|sub|mul|div|rem|neg|cmp)( \w+)* double\b|to double\b)")
@@ -81,7 +84,7 @@ class Report:
                     self.error(self.where[function], "call of '%s', which Metal does not have" % callee)
 
     def find_recursion(self):
-        state = {}                                      # 1: on the path, 2: done
+        state = {}  # 1: on the path, 2: done
         for root in self.calls:
             stack = [(root, iter(sorted(self.calls[root])))] if root not in state else []
             if stack:
@@ -99,7 +102,7 @@ class Report:
                     stack.append((callee, iter(sorted(self.calls[callee]))))
 
     def total_bytes(self, function):
-        return self.local_bytes.get(function, 0)        # threadgroup variables stand in the kernel itself
+        return self.local_bytes.get(function, 0)  # threadgroup variables stand in the kernel itself
 
 
 def erase_address_spaces(ir):

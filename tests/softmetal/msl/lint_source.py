@@ -1,18 +1,55 @@
 """What Apple's compiler refuses and clang's C++ front end would let pass: rules on the tokens."""
+
 from kernels import SPACES
 
 BANNED = {"goto", "virtual", "throw", "try", "catch", "new", "delete", "dynamic_cast", "typeid", "thread_local", "asm"}
-SCALARS = {"void", "bool", "char", "uchar", "short", "ushort", "int", "uint", "long", "ulong", "half", "bfloat", "float", "size_t",
-           "int8_t", "uint8_t", "int16_t", "uint16_t", "int32_t", "uint32_t", "int64_t", "uint64_t"}
-TYPES = SCALARS | {s + n for s in ("float", "half", "bfloat", "int", "uint", "short", "ushort", "char", "uchar", "long", "ulong", "bool") for n in "234"}
-QUALIFIERS = SPACES | {"const", "volatile", "unsigned", "struct", "typename", "static", "inline", "constexpr", "restrict"}
+SCALARS = {
+    "void",
+    "bool",
+    "char",
+    "uchar",
+    "short",
+    "ushort",
+    "int",
+    "uint",
+    "long",
+    "ulong",
+    "half",
+    "bfloat",
+    "float",
+    "size_t",
+    "int8_t",
+    "uint8_t",
+    "int16_t",
+    "uint16_t",
+    "int32_t",
+    "uint32_t",
+    "int64_t",
+    "uint64_t",
+}
+TYPES = SCALARS | {
+    s + n
+    for s in ("float", "half", "bfloat", "int", "uint", "short", "ushort", "char", "uchar", "long", "ulong", "bool")
+    for n in "234"
+}
+QUALIFIERS = SPACES | {
+    "const",
+    "volatile",
+    "unsigned",
+    "struct",
+    "typename",
+    "static",
+    "inline",
+    "constexpr",
+    "restrict",
+}
 UNSUPPORTED_ENTRY = {"vertex", "fragment", "visible", "intersection", "mesh", "object"}
 
 
 class Lint:
     def __init__(self, translation):
         self.t, self.c = translation, translation.c
-        self.types = set(TYPES)                      # and those that the source declares
+        self.types = set(TYPES)  # and those that the source declares
 
     def token(self, i):
         c, text = self.c, self.c.text(i)
@@ -20,7 +57,11 @@ class Lint:
             self.types.add(c.text(i + 1))
         if text in ("*", "&"):
             self.pointer(i)
-        elif text == "[" and c.text(i - 1) in ("=", "(", ",", "return", "{", ";") and c.text(c.close(i) + 1) in ("(", "{"):
+        elif (
+            text == "["
+            and c.text(i - 1) in ("=", "(", ",", "return", "{", ";")
+            and c.text(c.close(i) + 1) in ("(", "{")
+        ):
             c.error(i, "lambda expressions are not supported in Metal")
         elif text.startswith(("__builtin_", "__atomic_", "__sync_", "__asm")):
             c.error(i, "'%s' is not in the Metal specification" % text)
@@ -40,10 +81,28 @@ class Lint:
         words = [c.text(k) for k in range(i, end)]
         if words and words[0] in UNSUPPORTED_ENTRY:
             c.error(i, "only compute kernels are emulated, not '%s' functions" % words[0])
-        if not words or "constant" in words or words[0] in ("using", "typedef", "namespace", "template", "struct", "class", "union", "enum", "kernel",
-                                                            "extern", "static_assert", "[[", "#"):
+        if (
+            not words
+            or "constant" in words
+            or words[0]
+            in (
+                "using",
+                "typedef",
+                "namespace",
+                "template",
+                "struct",
+                "class",
+                "union",
+                "enum",
+                "kernel",
+                "extern",
+                "static_assert",
+                "[[",
+                "#",
+            )
+        ):
             return
-        before = words[:words.index("=")] if "=" in words else words
+        before = words[: words.index("=")] if "=" in words else words
         is_variable = "(" not in before and len(before) > 1 and c.text(end) in (";", "{")
         if is_variable and "operator" not in before:
             names = [w for w in before if w[0].isalpha() or w[0] == "_"]
@@ -65,9 +124,9 @@ class Lint:
         if c.kind(i + 1) != "name" and c.text(i + 1) not in (")", ","):
             return
         k = i - 1
-        while c.text(k) in ("const", "volatile"):      # `T const* p`
+        while c.text(k) in ("const", "volatile"):  # `T const* p`
             k -= 1
-        if c.text(k) == ">":                           # back over template arguments
+        if c.text(k) == ">":  # back over template arguments
             depth = 0
             while k >= 0:
                 depth += (c.text(k) == ">") - (c.text(k) == "<")
@@ -93,7 +152,10 @@ class Lint:
             return
         parameter = c.text(k) in ("(", ",") and not self.t.in_function()
         if type_name in self.types or parameter:
-            c.error(i, "%s type must have explicit address space qualifier" % ("pointer" if c.text(i) == "*" else "reference"))
+            c.error(
+                i,
+                "%s type must have explicit address space qualifier" % ("pointer" if c.text(i) == "*" else "reference"),
+            )
 
     def spaces_after(self, i):
         """`float device* p` is also Metal."""

@@ -9,6 +9,7 @@ Messages go to standard error as `program_source:LINE:COLUMN: error: ...`, with 
 
 Steps: preprocess with an empty <metal_stdlib>; translate (translate.py) and lint the tokens; compile with
 real address spaces; lint the intermediate code; for `build`, make a shared library of it."""
+
 import argparse
 import os
 import re
@@ -19,27 +20,51 @@ import tempfile
 HERE = os.path.dirname(os.path.abspath(__file__))
 sys.path.insert(0, HERE)
 sys.dont_write_bytecode = True
-from lint_ir import ALLOWED, Report, erase_address_spaces          # noqa: E402
-from tokens import CompileError                                    # noqa: E402
-from translate import Translation, build_table, check_table        # noqa: E402
+from lint_ir import ALLOWED, Report, erase_address_spaces  # noqa: E402
+from tokens import CompileError  # noqa: E402
+from translate import Translation, build_table, check_table  # noqa: E402
 
 CLANG = os.environ.get("SOFTMETAL_CLANG", "clang++-19").split()
 VERSIONS = (110, 120, 200, 210, 220, 230, 240, 300, 310, 320)
 LANGUAGE = ["-x", "c++", "-std=c++14", "-nostdinc", "-nostdinc++"]
 # What each math mode lets the optimiser assume. `safe` still allows a*b+c to be fused, as Metal does.
-MATH = {"safe": ["-ffp-contract=on"],
-        "relaxed": ["-ffast-math", "-fhonor-infinities", "-fhonor-nans", "-ffp-contract=fast"],
-        "fast": ["-ffast-math", "-ffp-contract=fast"]}
+MATH = {
+    "safe": ["-ffp-contract=on"],
+    "relaxed": ["-ffast-math", "-fhonor-infinities", "-fhonor-nans", "-ffp-contract=fast"],
+    "fast": ["-ffast-math", "-ffp-contract=fast"],
+}
 FRONT_END = LANGUAGE + [
-    "-fno-exceptions", "-fno-rtti", "-fno-threadsafe-statics", "-fsigned-char", "-fno-color-diagnostics", "-ferror-limit=0", "-fmacro-backtrace-limit=1",
-    "-Xclang", "-cl-single-precision-constant", "-Wno-unknown-attributes", "-Wno-duplicate-decl-specifier", "-Wno-c++17-extensions",
-    "-Wno-unused-function", "-Wno-undefined-internal", "-Wno-undefined-inline", "-Wno-unknown-pragmas", "-Wno-pass-failed",
-    "-Wno-return-type-c-linkage", "-Wno-invalid-offsetof", "-Werror=return-type", "-Werror=vla-cxx-extension", "-Werror=vla",
-    "-Werror=infinite-recursion", "-fPIC", "-fvisibility=hidden", "-g1"]
+    "-fno-exceptions",
+    "-fno-rtti",
+    "-fno-threadsafe-statics",
+    "-fsigned-char",
+    "-fno-color-diagnostics",
+    "-ferror-limit=0",
+    "-fmacro-backtrace-limit=1",
+    "-Xclang",
+    "-cl-single-precision-constant",
+    "-Wno-unknown-attributes",
+    "-Wno-duplicate-decl-specifier",
+    "-Wno-c++17-extensions",
+    "-Wno-unused-function",
+    "-Wno-undefined-internal",
+    "-Wno-undefined-inline",
+    "-Wno-unknown-pragmas",
+    "-Wno-pass-failed",
+    "-Wno-return-type-c-linkage",
+    "-Wno-invalid-offsetof",
+    "-Werror=return-type",
+    "-Werror=vla-cxx-extension",
+    "-Werror=vla",
+    "-Werror=infinite-recursion",
+    "-fPIC",
+    "-fvisibility=hidden",
+    "-g1",
+]
 
 
 def clang(arguments):
-    return subprocess.run(CLANG + arguments, stdout=subprocess.PIPE, stderr=subprocess.PIPE, universal_newlines=True)
+    return subprocess.run(CLANG + arguments, capture_output=True, text=True)
 
 
 def processor():
@@ -49,7 +74,11 @@ def processor():
             words = set(f.read().split())
     except OSError:
         return []
-    return ["-march=x86-64-v3"] if {"avx2", "fma", "f16c", "bmi2", "movbe", "lzcnt"} <= words | ({"lzcnt"} if "abm" in words else set()) else []
+    return (
+        ["-march=x86-64-v3"]
+        if {"avx2", "fma", "f16c", "bmi2", "movbe", "lzcnt"} <= words | ({"lzcnt"} if "abm" in words else set())
+        else []
+    )
 
 
 def preprocess(options, folder):
@@ -58,18 +87,31 @@ def preprocess(options, folder):
         text = f.read()
     with open(path, "w", encoding="utf-8") as f:
         f.write('# 1 "program_source"\n' + text)
-    made = clang(["-E"] + LANGUAGE + ["-D__METAL_VERSION__=%d" % options.version, "-D__METAL__=1", "-D__METAL_MACOS__=1",
-                                      "-I" + os.path.join(HERE, "marker")] + ["-D" + d for d in options.define] +
-                 ["-Wno-invalid-pp-token", "-Wno-unknown-pragmas", path])
+    made = clang(
+        ["-E"]
+        + LANGUAGE
+        + [
+            "-D__METAL_VERSION__=%d" % options.version,
+            "-D__METAL__=1",
+            "-D__METAL_MACOS__=1",
+            "-I" + os.path.join(HERE, "marker"),
+        ]
+        + ["-D" + d for d in options.define]
+        + ["-Wno-invalid-pp-token", "-Wno-unknown-pragmas", path]
+    )
     if made.returncode:
         raise CompileError(made.stderr)
-    return re.sub(r"^[ \t]*#[ \t]*pragma[ \t]+METAL[ \t]+fp[ \t]+contract", "#pragma clang fp contract", made.stdout, flags=re.M)
+    return re.sub(
+        r"^[ \t]*#[ \t]*pragma[ \t]+METAL[ \t]+fp[ \t]+contract", "#pragma clang fp contract", made.stdout, flags=re.M
+    )
 
 
 def front_end(options, folder, cpp, real_spaces):
     """-> (intermediate code or None, messages)"""
     out = os.path.join(folder, "program.ll")
-    arguments = FRONT_END + MATH[options.math] + processor() + ["-D__METAL_VERSION__=%d" % options.version, "-D__METAL__=1"]
+    arguments = (
+        FRONT_END + MATH[options.math] + processor() + ["-D__METAL_VERSION__=%d" % options.version, "-D__METAL__=1"]
+    )
     if real_spaces:
         arguments.append("-DSM_CHECK")
     arguments += ["-fsanitize=thread", "-O1"] if options.checked else ["-O2"]
@@ -82,9 +124,13 @@ def front_end(options, folder, cpp, real_spaces):
 
 # A struct is copied between address spaces by a constructor that C++ makes for the default one only. Metal
 # makes one for each, so this complaint of clang's, and no other, is not an error.
-COPY_COMPLAINT = re.compile(r"error: (no matching constructor for initialization of|no viable overloaded '='|no viable conversion from)")
-COPY_NOTES = re.compile(r"note: candidate (constructor|function) \(the implicit (copy|move) (constructor|assignment operator)\) not viable"
-                        r".*(address space|1 argument|no known conversion)|requires (0|\d+) arguments?|\(the implicit default constructor\)")
+COPY_COMPLAINT = re.compile(
+    r"error: (no matching constructor for initialization of|no viable overloaded '='|no viable conversion from)"
+)
+COPY_NOTES = re.compile(
+    r"note: candidate (constructor|function) \(the implicit (copy|move) (constructor|assignment operator)\) not viable"
+    r".*(address space|1 argument|no known conversion)|requires (0|\d+) arguments?|\(the implicit default constructor\)"
+)
 
 
 def only_copies(messages):
@@ -97,8 +143,11 @@ def only_copies(messages):
             errors[-1].append(line)
     errors = errors[1:]
     return bool(errors) and all(
-        COPY_COMPLAINT.search(e[0]) and any("address space" in n for n in e[1:]) and
-        all(COPY_NOTES.search(n) for n in e[1:] if "note: candidate" in n) for e in errors)
+        COPY_COMPLAINT.search(e[0])
+        and any("address space" in n for n in e[1:])
+        and all(COPY_NOTES.search(n) for n in e[1:] if "note: candidate" in n)
+        for e in errors
+    )
 
 
 def intermediate(options, folder, translation, table):
@@ -128,15 +177,17 @@ def check(options, folder):
     report = Report(ir, len(translation.kernels))
     report.errors = demangle(report.errors)
     if report.errors:
-        raise CompileError("\n".join(report.errors) + "\n%d error%s generated." % (len(report.errors), "s" * (len(report.errors) > 1)))
+        raise CompileError(
+            "\n".join(report.errors) + "\n%d error%s generated." % (len(report.errors), "s" * (len(report.errors) > 1))
+        )
     for f in translation.constants:
         print("constant", f.index, f.name, f.type, sep="\t")
-    for kernel, size in zip(translation.kernels, report.threadgroup_bytes):
+    for kernel, size in zip(translation.kernels, report.threadgroup_bytes, strict=False):
         print("kernel", kernel.name, size, translation.max_threads[kernel.base], sep="\t")
 
 
 def demangle(errors):
-    made = subprocess.run(["c++filt"], input="\n".join(errors), stdout=subprocess.PIPE, universal_newlines=True)
+    made = subprocess.run(["c++filt"], input="\n".join(errors), stdout=subprocess.PIPE, text=True)
     return [e for e in made.stdout.splitlines() if e]
 
 
@@ -150,7 +201,14 @@ def build(options, folder):
     arguments = ["-O2"]
     if options.checked:
         ir = erase_address_spaces(ir)
-        arguments = ["-O1", "-fsanitize=thread", "-mllvm", "-tsan-instrument-func-entry-exit=0", "-mllvm", "-tsan-instrument-atomics=0"]
+        arguments = [
+            "-O1",
+            "-fsanitize=thread",
+            "-mllvm",
+            "-tsan-instrument-func-entry-exit=0",
+            "-mllvm",
+            "-tsan-instrument-atomics=0",
+        ]
     path, objects = os.path.join(folder, "kernel.ll"), os.path.join(folder, "kernel.o")
     with open(path, "w") as f:
         f.write(ir)
@@ -163,12 +221,15 @@ def build(options, folder):
 
 
 def refuse_unknown_symbols(options, translation, objects):
-    listing = subprocess.run(["nm", "--undefined-only", objects], stdout=subprocess.PIPE, universal_newlines=True, check=True).stdout
+    listing = subprocess.run(["nm", "--undefined-only", objects], stdout=subprocess.PIPE, text=True, check=True).stdout
     for name in re.findall(r"\bU (\S+)", listing):
         missing = re.match(r"sm_no_value_(\d+)$", name)
         if missing:
             constant = next(f for f in translation.constants if f.index == int(missing.group(1)))
-            raise CompileError("function constant '%s' (index %d) is used by kernel '%s' but was given no value" % (constant.name, constant.index, options.kernel))
+            raise CompileError(
+                "function constant '%s' (index %d) is used by kernel '%s' but was given no value"
+                % (constant.name, constant.index, options.kernel)
+            )
         if not ALLOWED.match(name) and not name.startswith(("__tsan_", "_GLOBAL_OFFSET_TABLE_")):
             raise CompileError("program_source:0:0: error: call of '%s', which Metal does not have" % name)
 

@@ -1,20 +1,23 @@
 """Splits preprocessed Metal source into tokens that know their place, and walks over them."""
+
 import re
 
 PATTERN = re.compile(
-    r'(?P<newline>\n)'
-    r'|(?P<directive>^[ \t]*\#[^\n]*)'
-    r'|(?P<space>[ \t\r]+)'
+    r"(?P<newline>\n)"
+    r"|(?P<directive>^[ \t]*\#[^\n]*)"
+    r"|(?P<space>[ \t\r]+)"
     r'|(?P<string>"(?:\\.|[^"\\])*")'
     r"|(?P<character>'(?:\\.|[^'\\])+')"
-    r'|(?P<number>\.?\d(?:[\w.]|(?<=[eEpP])[+-])*)'
-    r'|(?P<name>[A-Za-z_]\w*)'
-    r'|(?P<operator>::|->|[-+*/%&|^<>=!]=|&&|\|\||.)', re.M)
+    r"|(?P<number>\.?\d(?:[\w.]|(?<=[eEpP])[+-])*)"
+    r"|(?P<name>[A-Za-z_]\w*)"
+    r"|(?P<operator>::|->|[-+*/%&|^<>=!]=|&&|\|\||.)",
+    re.M,
+)
 BLANK = {"newline", "directive", "space"}
 
 
 class Token:
-    __slots__ = ("kind", "text", "line", "column")
+    __slots__ = ("column", "kind", "line", "text")
 
     def __init__(self, kind, text, line, column):
         self.kind, self.text, self.line, self.column = kind, text, line, column
@@ -32,7 +35,7 @@ def tokenize(text):
         if kind == "newline":
             line += 1
             start = m.end()
-        elif kind == "directive":                      # `# 12 "program_source"`
+        elif kind == "directive":  # `# 12 "program_source"`
             marker = re.match(r'\s*#\s*(?:line\s+)?(\d+)\s+"', m.group())
             if marker:
                 line = int(marker.group(1)) - 1
@@ -42,7 +45,7 @@ def tokenize(text):
 def join_attribute_brackets(tokens):
     """`[[` always opens an attribute in Metal; `]]` closes one only where one is open (not in a[b[i]])."""
     out, open_brackets, skip = [], [], False
-    for token, following in zip(tokens, tokens[1:] + [None]):
+    for token, following in zip(tokens, tokens[1:] + [None], strict=False):
         if skip:
             skip = False
             continue

@@ -2,19 +2,19 @@
 
 What is rewritten: kernels, explicit instantiations, function constants and threadgroup variables. What
 is only checked here is in lint_source.py."""
+
 import re
 
 import lint_source
 from kernels import blank_attributes, read_signature, split_parameters
 from tokens import CompileError, Cursor
 
-
 # A floating literal without suffix, which is a float in Metal. (clang's own option for that forgets it in templates.)
 PLAIN_FLOAT = re.compile(r"(\d+\.\d*|\.\d+)([eE][-+]?\d+)?$|\d+[eE][-+]?\d+$|0[xX][0-9a-fA-F.]+[pP][-+]?\d+$")
 
 
 def float_literal(text):
-    if text[:2].lower() != "0x" and text[-2:].lower() == "bf":       # a suffix that clang does not know
+    if text[:2].lower() != "0x" and text[-2:].lower() == "bf":  # a suffix that clang does not know
         return "bfloat(%sf)" % text[:-2]
     return text + "f" if PLAIN_FLOAT.match(text) else text
 
@@ -41,12 +41,15 @@ class Translation:
         self.values, self.only = values or {}, only
         self.kernels, self.constants = [], []
         self.bindings, self.max_threads = {}, {}
-        self.derived = set()                     # names of program-scope constants that depend on function constants
-        self.scopes = []                         # "namespace", "struct", "function", "block"
-        self.kernel_depth = None                 # of the kernel whose body is being read
+        self.derived = set()  # names of program-scope constants that depend on function constants
+        self.scopes = []  # "namespace", "struct", "function", "block"
+        self.kernel_depth = None  # of the kernel whose body is being read
         self.run()
         if self.c.errors:
-            raise CompileError("\n".join(self.c.errors) + "\n%d error%s generated." % (len(self.c.errors), "s" * (len(self.c.errors) > 1)))
+            raise CompileError(
+                "\n".join(self.c.errors)
+                + "\n%d error%s generated." % (len(self.c.errors), "s" * (len(self.c.errors) > 1))
+            )
         self.cpp = self.c.source()
 
     # ---- walking
@@ -158,7 +161,7 @@ class Translation:
             return semicolon
         self.kernels.append(Kernel(host or expression.replace(" ", ""), expression, base))
         if self.only is not None and self.kernels[-1].name != self.only:
-            c.blank(i, semicolon)                # other instantiations need not be compiled
+            c.blank(i, semicolon)  # other instantiations need not be compiled
         return semicolon
 
     # ---- constants
@@ -174,7 +177,7 @@ class Translation:
         for k in range(equals, end):
             if c.kind(k) == "number":
                 c.set(k, float_literal(c.text(k)))
-        if self.derived & set(words[words.index("=") + 1:]):
+        if self.derived & set(words[words.index("=") + 1 :]):
             self.derived.add(c.text(equals - 1))
             if self.only is None:
                 # Checked as Metal sees it: not a constant expression, so of no use as the length of an array.
@@ -205,13 +208,18 @@ class Translation:
             self.derived.add("is_function_constant_defined")
         elif value:
             if value[0] != type_:
-                raise CompileError("program_source:%d:1: error: function constant '%s' is of type %s, but the value given is of type %s"
-                                   % (c.tokens[i].line, name, type_, value[0]))
+                raise CompileError(
+                    "program_source:%d:1: error: function constant '%s' is of type %s, the value given of type %s"
+                    % (c.tokens[i].line, name, type_, value[0])
+                )
             c.set(i, "constant bool sm_defined_%s = true; constant" % name)
             c.append(end - 1, " = %s" % constant_value(type_, value[1]))
-        else:                                    # the linker refuses what really uses it
-            c.set(i, 'constant bool sm_defined_%s = false; extern "C" __attribute__((const)) %s sm_no_value_%d() noexcept; constant'
-                  % (name, type_, index))
+        else:  # the linker refuses what really uses it
+            c.set(
+                i,
+                "constant bool sm_defined_%s = false; "
+                'extern "C" __attribute__((const)) %s sm_no_value_%d() noexcept; constant' % (name, type_, index),
+            )
             c.append(end - 1, " = sm_no_value_%d()" % index)
         return end
 
@@ -223,7 +231,7 @@ class Translation:
         for k in range(i + 1, end + 1):
             text = c.text(k)
             if depth == 0 and text in ("*", "&"):
-                return                           # a pointer into threadgroup memory, not memory
+                return  # a pointer into threadgroup memory, not memory
             if depth == 0 and text in (",", ";", "[", "=") and c.kind(k - 1) == "name" and c.text(k - 1) not in names:
                 names.append((k - 1, c.text(k - 1)))
             if depth == 0 and text == "=":
@@ -242,15 +250,26 @@ class Translation:
 def constant_value(type_, bits):
     if type_ == "bool":
         return "true" if int(bits, 16) else "false"
-    size = {"char": "uchar", "uchar": "uchar", "short": "ushort", "ushort": "ushort", "half": "ushort", "bfloat": "ushort",
-            "long": "ulong", "ulong": "ulong"}.get(type_, "uint")
+    size = {
+        "char": "uchar",
+        "uchar": "uchar",
+        "short": "ushort",
+        "ushort": "ushort",
+        "half": "ushort",
+        "bfloat": "ushort",
+        "long": "ulong",
+        "ulong": "ulong",
+    }.get(type_, "uint")
     return "__builtin_bit_cast(%s, (%s)%s)" % (type_, size, bits)
 
 
 def check_table(kernels):
     """C++ by which the checker finds each kernel's function in the intermediate code."""
-    return "".join('extern "C" { extern void* const sm_kernel_%d; void* const sm_kernel_%d = (void*)&%s; }\n' % (i, i, k.expression)
-                   for i, k in enumerate(kernels))
+    return "".join(
+        'extern "C" { extern void* const sm_kernel_%d; void* const sm_kernel_%d = (void*)&%s; }\n'
+        % (i, i, k.expression)
+        for i, k in enumerate(kernels)
+    )
 
 
 def build_table(translation):
@@ -260,9 +279,23 @@ def build_table(translation):
         raise CompileError("program_source:0:0: error: no kernel named '%s'" % translation.only)
     bindings = translation.bindings[kernel.base]
     expression = "&" + kernel.expression
-    rows = ", ".join('{%s, %d, sm::parameter_size<%d>(%s), sm::parameter_writable<%d>(%s), %s, "%s"}'
-                     % (b.abi_kind(), b.index, n, expression, n, expression, b.switch or "1", b.name) for n, b in enumerate(bindings))
-    return ('static __attribute__((no_sanitize("thread"))) void sm_entry(const SmDispatch* d, const SmThread* t) { sm::bindings<%s>::call(%s, d, t); }\n'
-            'static const SmParameter sm_parameters[] = {%s};\n'
-            'extern "C" __attribute__((visibility("default"))) const SmKernel softmetal_kernel = {"%s", sm_entry, sm_parameters, %d, %d};\n'
-            % (", ".join(b.cpp() for b in bindings), expression, rows or "{}", kernel.name, len(bindings), translation.max_threads[kernel.base]))
+    rows = ", ".join(
+        '{%s, %d, sm::parameter_size<%d>(%s), sm::parameter_writable<%d>(%s), %s, "%s"}'
+        % (b.abi_kind(), b.index, n, expression, n, expression, b.switch or "1", b.name)
+        for n, b in enumerate(bindings)
+    )
+    return (
+        'static __attribute__((no_sanitize("thread"))) void sm_entry(const SmDispatch* d, const SmThread* t) {\n'
+        "    sm::bindings<%s>::call(%s, d, t);\n}\n"
+        "static const SmParameter sm_parameters[] = {%s};\n"
+        'extern "C" __attribute__((visibility("default"))) const SmKernel softmetal_kernel = {\n'
+        '    "%s", sm_entry, sm_parameters, %d, %d};\n'
+        % (
+            ", ".join(b.cpp() for b in bindings),
+            expression,
+            rows or "{}",
+            kernel.name,
+            len(bindings),
+            translation.max_threads[kernel.base],
+        )
+    )

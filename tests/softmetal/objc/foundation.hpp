@@ -6,10 +6,18 @@
 #include <vector>
 
 namespace sm {
-struct String : Object { std::string text; };
-struct Number : Object { std::string text; };  // only ever the value of a preprocessor macro
-struct Array : Object { std::vector<Ref<Object>> items; };
-struct Dictionary : Object { std::vector<std::pair<Ref<Object>, Ref<Object>>> items; };
+struct String : Object {
+    std::string text;
+};
+struct Number : Object {
+    std::string text;
+}; // only ever the value of a preprocessor macro
+struct Array : Object {
+    std::vector<Ref<Object>> items;
+};
+struct Dictionary : Object {
+    std::vector<std::pair<Ref<Object>, Ref<Object>>> items;
+};
 struct Error : Object {
     std::string domain, text;
     Int code = 0;
@@ -18,12 +26,12 @@ struct Error : Object {
 void register_foundation();
 
 // These return a reference that the caller owns.
-String* new_string(std::string text);
-Array* new_array(std::vector<Ref<Object>> items);
-Error* new_error(const char* domain, Int code, std::string text);
+String *new_string(std::string text);
+Array *new_array(std::vector<Ref<Object>> items);
+Error *new_error(const char *domain, Int code, std::string text);
 
-std::string to_text(const Object* string_or_number);  // "" for nil
+std::string to_text(const Object *string_or_number); // "" for nil
 
 // Stores an autoreleased error where the caller asked for one.
-void set_error(Object** where, const char* domain, Int code, std::string text);
+void set_error(Object **where, const char *domain, Int code, std::string text);
 } // namespace sm

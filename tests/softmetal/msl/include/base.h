@@ -1,3 +1,4 @@
+// clang-format off: the macro tables below are read by column
 // Words, types and constants of the language itself.
 #pragma once
 

@@ -1,3 +1,4 @@
+// clang-format off: the macro tables below are read by column
 // From a dispatch to the parameters of a kernel. The translator writes the list of bindings.
 #pragma once
 #include "parallel.h"

@@ -1,3 +1,4 @@
+// clang-format off: the macro tables below are read by column
 // The functions of <metal_math>, <metal_common>, <metal_integer>, <metal_relational> and <metal_geometric>,
 // as lists of overloads like Metal's own, so that a call that is ambiguous there is ambiguous here.
 #pragma once

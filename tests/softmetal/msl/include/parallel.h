@@ -1,3 +1,4 @@
+// clang-format off: the macro tables below are read by column
 // Barriers, SIMD-group functions and atomics.
 #pragma once
 #include "../../exec/kernel_abi.h"

@@ -1,3 +1,4 @@
+// clang-format off: the macro tables below are read by column
 // Vector types and their constructors.
 #pragma once
 #include "base.h"

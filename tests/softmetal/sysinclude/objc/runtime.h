@@ -2,24 +2,24 @@
 #pragma once
 struct objc_class;
 struct objc_selector;
-typedef struct objc_class* Class;
+typedef struct objc_class *Class;
 struct objc_object {
     Class isa;
 };
-typedef struct objc_object* id;
-typedef struct objc_selector* SEL;
+typedef struct objc_object *id;
+typedef struct objc_selector *SEL;
 typedef void (*IMP)(void);
 
 #ifdef __cplusplus
 extern "C" {
 #endif
-SEL sel_registerName(const char* name);
-const char* sel_getName(SEL);
-Class objc_lookUpClass(const char* name);
-Class objc_getClass(const char* name);
+SEL sel_registerName(const char *name);
+const char *sel_getName(SEL);
+Class objc_lookUpClass(const char *name);
+Class objc_getClass(const char *name);
 Class object_getClass(id);
-const char* class_getName(Class);
-void* objc_getProtocol(const char* name);
+const char *class_getName(Class);
+void *objc_getProtocol(const char *name);
 #ifdef __cplusplus
 }
 #endif

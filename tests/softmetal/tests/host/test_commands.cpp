@@ -11,14 +11,14 @@ struct AddOne {
     Gpu gpu;
     Ptr<MTL::ComputePipelineState> pipeline = gpu.pipeline("types.metal", "add_one");
     static constexpr unsigned n = 256;
-    void encode(MTL::ComputeCommandEncoder* e, MTL::Buffer* b) {
+    void encode(MTL::ComputeCommandEncoder *e, MTL::Buffer *b) {
         e->setComputePipelineState(pipeline.get());
         e->setBuffer(b, 0, 0);
         e->dispatchThreads(MTL::Size(n, 1, 1), MTL::Size(64, 1, 1));
     }
-    MTL::CommandBuffer* command(MTL::CommandQueue* q, MTL::Buffer* b) {
-        auto* c = q->commandBuffer();
-        auto* e = c->computeCommandEncoder();
+    MTL::CommandBuffer *command(MTL::CommandQueue *q, MTL::Buffer *b) {
+        auto *c = q->commandBuffer();
+        auto *e = c->computeCommandEncoder();
         encode(e, b);
         e->endEncoding();
         return c;
@@ -28,10 +28,11 @@ struct AddOne {
 TEST(command_runs_without_wait) {
     AddOne add;
     auto b = add.gpu.buffer(add.n * 4);
-    auto* c = add.command(add.gpu.queue.get(), b.get());
+    auto *c = add.command(add.gpu.queue.get(), b.get());
     CHECK(c->status() == MTL::CommandBufferStatusNotEnqueued);
     c->commit();
-    for (int i = 0; i < 10000 && c->status() != MTL::CommandBufferStatusCompleted; i++) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    for (int i = 0; i < 10000 && c->status() != MTL::CommandBufferStatusCompleted; i++)
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
     CHECK(c->status() == MTL::CommandBufferStatusCompleted);
     CHECK_EQUAL(contents<float>(b)[add.n - 1], 1.0f);
     CHECK(c->GPUEndTime() >= c->GPUStartTime());
@@ -42,14 +43,14 @@ TEST(command_handlers) {
     auto b = add.gpu.buffer(add.n * 4);
     std::atomic<int> called{0};
     float seen = 0;
-    auto* c = add.command(add.gpu.queue.get(), b.get());
-    c->addCompletedHandler([&](MTL::CommandBuffer* done) {
+    auto *c = add.command(add.gpu.queue.get(), b.get());
+    c->addCompletedHandler([&](MTL::CommandBuffer *done) {
         if (done->status() == MTL::CommandBufferStatusCompleted && !done->error()) seen = contents<float>(b)[0];
         called++;
     });
-    c->addCompletedHandler([&](MTL::CommandBuffer*) { called++; });
+    c->addCompletedHandler([&](MTL::CommandBuffer *) { called++; });
     c->commit();
-    c->waitUntilCompleted();  // returns after the handlers
+    c->waitUntilCompleted(); // returns after the handlers
     CHECK_EQUAL(called.load(), 2);
     CHECK_EQUAL(seen, 1.0f);
 }
@@ -57,10 +58,11 @@ TEST(command_handlers) {
 TEST(command_many_encoders) {
     AddOne add;
     auto b = add.gpu.buffer(add.n * 4);
-    long buffers = softmetal_count("command_buffers"), dispatches = softmetal_count("dispatches"), waits = softmetal_count("waits"), encoders = softmetal_count("encoders");
-    auto* c = add.gpu.queue->commandBuffer();
+    long buffers = softmetal_count("command_buffers"), dispatches = softmetal_count("dispatches"),
+         waits = softmetal_count("waits"), encoders = softmetal_count("encoders");
+    auto *c = add.gpu.queue->commandBuffer();
     for (int k = 0; k < 3; k++) {
-        auto* e = c->computeCommandEncoder();
+        auto *e = c->computeCommandEncoder();
         for (int j = 0; j < 4; j++) add.encode(e, b.get());
         e->endEncoding();
     }
@@ -81,8 +83,8 @@ TEST(command_order) {
         all.push_back(NS::RetainPtr(add.command(add.gpu.queue.get(), b.get())));
         all.back()->commit();
     }
-    all.back()->waitUntilCompleted();  // the others were committed before
-    for (auto& c : all) CHECK(c->status() == MTL::CommandBufferStatusCompleted);
+    all.back()->waitUntilCompleted(); // the others were committed before
+    for (auto &c : all) CHECK(c->status() == MTL::CommandBufferStatusCompleted);
     CHECK_EQUAL(contents<float>(b)[5], 20.0f);
 }
 
@@ -101,14 +103,14 @@ TEST(command_many_threads) {
             }
             for (unsigned i = 0; i < add.n; i++) wrong += contents<float>(b)[i] != 50;
         });
-    for (auto& t : threads) t.join();
+    for (auto &t : threads) t.join();
     CHECK_EQUAL(wrong.load(), 0);
 }
 
 TEST(command_after_fork) {
     AddOne add;
     auto b = add.gpu.buffer(add.n * 4);
-    CHECK(finish(add.command(add.gpu.queue.get(), b.get())).empty());  // the worker thread exists
+    CHECK(finish(add.command(add.gpu.queue.get(), b.get())).empty()); // the worker thread exists
     pid_t child = fork();
     if (!child) {
         alarm(20);
@@ -140,8 +142,8 @@ TEST(command_blit) {
     std::vector<uint8_t> v(100);
     for (int i = 0; i < 100; i++) v[i] = uint8_t(i);
     auto a = gpu.buffer(v), b = gpu.buffer(100, nullptr, MTL::ResourceStorageModePrivate), c = gpu.buffer(100);
-    auto* command = gpu.queue->commandBuffer();
-    auto* e = command->blitCommandEncoder();
+    auto *command = gpu.queue->commandBuffer();
+    auto *e = command->blitCommandEncoder();
     e->fillBuffer(b.get(), NS::Range(0, 100), 7);
     e->copyFromBuffer(a.get(), 10, b.get(), 20, 30);
     e->copyFromBuffer(b.get(), 0, c.get(), 0, 100);
@@ -153,11 +155,13 @@ TEST(command_blit) {
 TEST(command_buffer_offset) {
     AddOne add;
     auto b = add.gpu.buffer(2 * add.n * 4);
-    CHECK(add.gpu.run([&](auto* e) {
-        add.encode(e, b.get());
-        e->setBufferOffset(add.n * 4, 0);
-        for (int i = 0; i < 2; i++) e->dispatchThreads(MTL::Size(add.n, 1, 1), MTL::Size(32, 1, 1));
-    }).empty());
+    CHECK(add.gpu
+              .run([&](auto *e) {
+                  add.encode(e, b.get());
+                  e->setBufferOffset(add.n * 4, 0);
+                  for (int i = 0; i < 2; i++) e->dispatchThreads(MTL::Size(add.n, 1, 1), MTL::Size(32, 1, 1));
+              })
+              .empty());
     CHECK_EQUAL(contents<float>(b)[0], 1.0f);
     CHECK_EQUAL(contents<float>(b)[2 * add.n - 1], 2.0f);
 }
@@ -168,8 +172,8 @@ TEST(checked_concurrent_dispatches) {
     AddOne add;
     auto b = add.gpu.buffer(add.n * 4);
     auto run = [&](MTL::DispatchType type, bool barrier) {
-        auto* c = add.gpu.queue->commandBuffer();
-        auto* e = c->computeCommandEncoder(type);
+        auto *c = add.gpu.queue->commandBuffer();
+        auto *e = c->computeCommandEncoder(type);
         add.encode(e, b.get());
         if (barrier) e->memoryBarrier(MTL::BarrierScopeBuffers);
         add.encode(e, b.get());
