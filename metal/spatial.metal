@@ -59,8 +59,8 @@
 
 #define SPATIAL_ALL(type)          \
     SPATIAL_ANY_WINDOW(type)       \
-    SPATIAL_SIMD(type, 3, 4, 4)    \
-    SPATIAL_SIMD(type, 5, 4, 2)    \
+    SPATIAL_SIMD(type, 3, 2, 2)    \
+    SPATIAL_SIMD(type, 5, 4, 4)    \
     SPATIAL_SIMD(type, 7, 4, 2)    \
     SPATIAL_SIMD(type, 9, 4, 2)    \
     SPATIAL_SIMD(type, 11, 4, 2)   \

@@ -44,15 +44,58 @@ METAL_FUNC long image_offset(constant SpatialParams& p, int image, int plane, in
     return plane_offset(p, image, plane) + p.image[image].row * row + p.image[image].column * column;
 }
 
-// t^exponent with the values of IEEE pow. The branch is the same for every thread.
-METAL_FUNC float power(constant SpatialParams& p, float t, float exponent, bool odd)
+METAL_FUNC float base(constant SpatialParams& p, float sum) { return fma(p.scale, sum, p.delta); }
+
+// t^exponent with the values of IEEE pow, where t may be negative or the exponent zero.
+METAL_FUNC float signed_power(float t, float exponent, bool odd)
 {
-    if (p.power == SPATIAL_POWER_PLAIN) return precise::exp2(exponent * precise::log2(t));
     if (exponent == 0.0f) return 1.0f;
     const float magnitude = precise::exp2(exponent * precise::log2(fabs(t)));
     return t < 0.0f && odd ? -magnitude : magnitude;
 }
 
-METAL_FUNC float base(constant SpatialParams& p, float sum) { return fma(p.scale, sum, p.delta); }
-METAL_FUNC float power_of_beta(constant SpatialParams& p, float t) { return power(p, t, -p.beta, p.odd != 0); }
-METAL_FUNC float power_of_beta_1(constant SpatialParams& p, float t) { return power(p, t, -(p.beta + 1.0f), p.odd == 0); }
+// T^-beta of N values. The branch is the same for every thread.
+template <int N>
+METAL_FUNC void powers(constant SpatialParams& p, thread const float* t, thread float* power)
+{
+    if (p.power == SPATIAL_POWER_PLAIN) {
+        #pragma unroll
+        for (int i = 0; i < N; ++i) power[i] = precise::exp2(-p.beta * precise::log2(t[i]));
+    } else {
+        #pragma unroll
+        for (int i = 0; i < N; ++i) power[i] = signed_power(t[i], -p.beta, p.odd != 0);
+    }
+}
+
+// T^-beta and T^-(beta + 1), which is not the former over T where T is zero or infinite.
+template <int N>
+METAL_FUNC void powers(constant SpatialParams& p, thread const float* t, thread float* power, thread float* power_1)
+{
+    if (p.power == SPATIAL_POWER_PLAIN) {
+        #pragma unroll
+        for (int i = 0; i < N; ++i) {
+            const float log_t = precise::log2(t[i]);
+            power[i] = precise::exp2(-p.beta * log_t);
+            power_1[i] = precise::exp2(-(p.beta + 1.0f) * log_t);
+        }
+    } else {
+        #pragma unroll
+        for (int i = 0; i < N; ++i) {
+            power[i] = signed_power(t[i], -p.beta, p.odd != 0);
+            power_1[i] = signed_power(t[i], -(p.beta + 1.0f), p.odd == 0);
+        }
+    }
+}
+
+METAL_FUNC float power_of_beta(constant SpatialParams& p, float t)
+{
+    float power;
+    powers<1>(p, &t, &power);
+    return power;
+}
+METAL_FUNC float power_of_beta_1(constant SpatialParams& p, float t)
+{
+    float power, power_1;
+    powers<1>(p, &t, &power, &power_1);
+    return power_1;
+}

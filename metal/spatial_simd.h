@@ -1,9 +1,9 @@
 // Strips of one simdgroup, for small odd square windows.
 //
-// A simdgroup owns a strip of columns, V = SPATIAL_SIMD_COLUMNS neighbouring ones to a lane, and walks down the image, R rows at a time.
-// It sums each new row over the window's columns, across lanes by shuffles, and keeps the row sums of the sliding
-// window in registers, where the window's rows are summed. Rows are read one step before they are needed. There
-// is no threadgroup memory and no barrier. Columns at a strip's ends, whose windows leave it, are computed by two
+// A simdgroup owns a strip of columns, V = SPATIAL_SIMD_COLUMNS neighbouring ones to a lane, and walks down the image,
+// R rows at a time. Each lane keeps the window's rows of its columns in registers and sums them down the columns
+// (column_sums); these sums are summed along the row across lanes, by shuffles. Rows are read one step before they
+// are needed. There is no threadgroup memory and no barrier. Columns at a strip's ends, whose windows leave it, are computed by two
 // strips and written by one. Several narrow planes stand side by side in one simdgroup, zeros between them.
 #pragma once
 #include "spatial_window.h"
@@ -54,12 +54,19 @@ template <int V, int N, typename T>
 METAL_FUNC void read_rows(Column<const T> from, constant SpatialParams& p, SimdPlace place, int row, thread vec<T, V>* v)
 {
     device const T* at = from.start + from.row * row;
-    #pragma unroll
-    for (int r = 0; r < N; ++r, at += from.row) {
-        const bool inside = place.inside && uint(row + r) < uint(p.height);
-        if (p.aligned != 0) {
+    if (p.aligned != 0 && row >= 0 && row + N <= p.height) {    // the same for the whole simdgroup, as what follows
+        #pragma unroll
+        for (int r = 0; r < N; ++r, at += from.row) v[r] = place.inside ? *(device const vec<T, V>*)at : vec<T, V>(T(0.0f));
+    } else if (p.aligned != 0) {
+        #pragma unroll
+        for (int r = 0; r < N; ++r, at += from.row) {
+            const bool inside = place.inside && uint(row + r) < uint(p.height);
             v[r] = inside ? *(device const vec<T, V>*)at : vec<T, V>(T(0.0f));
-        } else {
+        }
+    } else {
+        #pragma unroll
+        for (int r = 0; r < N; ++r, at += from.row) {
+            const bool inside = place.inside && uint(row + r) < uint(p.height);
             #pragma unroll
             for (int c = 0; c < V; ++c) v[r][c] = inside && place.column + c < p.width ? at[from.column * c] : T(0.0f);
         }
@@ -71,20 +78,37 @@ template <int V, int R, typename T>
 METAL_FUNC void write_rows(Column<T> to, constant SpatialParams& p, SimdPlace place, int row, thread const float* v)
 {
     device T* at = to.start + to.row * row;
-    #pragma unroll
-    for (int r = 0; r < R; ++r, at += to.row) {
-        if (!place.owned || row + r >= place.last) continue;
-        vec<T, V> out;
+    if (p.aligned != 0) {
         #pragma unroll
-        for (int c = 0; c < V; ++c) out[c] = T(v[r * V + c]);
-        if (p.aligned != 0) {
-            *(device vec<T, V>*)at = out;
-        } else {
+        for (int r = 0; r < R; ++r, at += to.row) {
+            vec<T, V> out;
+            #pragma unroll
+            for (int c = 0; c < V; ++c) out[c] = T(v[r * V + c]);
+            if (place.owned && row + r < place.last) *(device vec<T, V>*)at = out;
+        }
+    } else {
+        #pragma unroll
+        for (int r = 0; r < R; ++r, at += to.row) {
             #pragma unroll
             for (int c = 0; c < V; ++c)
-                if (place.column + c < p.width) at[to.column * c] = out[c];
+                if (place.owned && row + r < place.last && place.column + c < p.width) at[to.column * c] = T(v[r * V + c]);
         }
     }
+}
+
+// Sums of the squares in column c of the window's rows: sums[r * V + c] for the R windows of a step.
+template <int K, int V, int R, typename T>
+METAL_FUNC void square_sums(thread ColumnWindow<K, R>& window, thread const vec<T, V>* xs, int c, thread float* sums)
+{
+    float leaving[R], coming[R], columns[R];
+    #pragma unroll
+    for (int r = 0; r < R; ++r) {
+        leaving[r] = float(xs[r][c]) * float(xs[r][c]);
+        coming[r] = float(xs[K - 1 + r][c]) * float(xs[K - 1 + r][c]);
+    }
+    column_sums<K, R>(window, leaving, coming, columns);
+    #pragma unroll
+    for (int r = 0; r < R; ++r) sums[r * V + c] = columns[r];
 }
 
 template <typename T, int K, int V, int R>
@@ -95,38 +119,35 @@ METAL_FUNC void forward_simd(device const T* x, device T* y, constant SpatialPar
     const Column<const T> from = column_of(x, p, 0, place);
     const Column<T> to = column_of(y, p, 1, place);
 
-    float row_sums[(K - 1 + R) * V];    // of rows row - half_k on
-    vec<T, V> xs[half_k + R], next[R];  // rows row on; the rows below those
+    ColumnWindow<K, R> window[V];
+    vec<T, V> xs[K - 1 + R], next[R];    // rows row - half_k on; the rows below those
     #pragma unroll
-    for (int i = 0; i < (K - 1) * V; ++i) row_sums[i] = 0.0f;
+    for (int c = 0; c < V; ++c) clear(window[c]);
     #pragma unroll
-    for (int i = 0; i < half_k; ++i) xs[i] = vec<T, V>(T(0.0f));
+    for (int i = 0; i < K - 1; ++i) xs[i] = vec<T, V>(T(0.0f));
 
-    const int start = place.first - round_up(K - 1, R);
-    read_rows<V, R>(from, p, place, start + half_k, next);
-    for (int row = start; row < place.last; row += R) {
+    int row = place.first - round_up(K - 1, R);
+    read_rows<V, R>(from, p, place, row + half_k, next);
+    for (; row < place.last; row += R) {
         #pragma unroll
-        for (int r = 0; r < R; ++r) xs[half_k + r] = next[r];
+        for (int r = 0; r < R; ++r) xs[K - 1 + r] = next[r];
         read_rows<V, R>(from, p, place, row + R + half_k, next);
+        float sums[R * V];
         #pragma unroll
-        for (int r = 0; r < R; ++r) {
-            float squares[V];
-            #pragma unroll
-            for (int c = 0; c < V; ++c) squares[c] = float(xs[half_k + r][c]) * float(xs[half_k + r][c]);
-            simd_row_sums<K, V>(squares, row_sums + (K - 1 + r) * V);
-        }
+        for (int c = 0; c < V; ++c) square_sums<K, V, R>(window[c], xs, c, sums);
         if (row >= place.first) {    // the same for the whole simdgroup
             float out[R * V];
             #pragma unroll
-            for (int c = 0; c < V; ++c) sliding_sums<K, R, V>(row_sums + c, out + c);
+            for (int r = 0; r < R; ++r) simd_row_sums<K, V>(sums + r * V, out + r * V);
             #pragma unroll
-            for (int i = 0; i < R * V; ++i) out[i] = float(xs[i / V][i % V]) * power_of_beta(p, base(p, out[i]));
+            for (int i = 0; i < R * V; ++i) out[i] = base(p, out[i]);
+            powers<R * V>(p, out, out);
+            #pragma unroll
+            for (int i = 0; i < R * V; ++i) out[i] *= float(xs[half_k + i / V][i % V]);
             write_rows<V, R>(to, p, place, row, out);
         }
         #pragma unroll
-        for (int i = 0; i < (K - 1) * V; ++i) row_sums[i] = row_sums[i + R * V];
-        #pragma unroll
-        for (int i = 0; i < half_k; ++i) xs[i] = xs[i + R];
+        for (int i = 0; i < K - 1; ++i) xs[i] = xs[i + R];
     }
 }
 
@@ -141,68 +162,78 @@ METAL_FUNC void gradient_simd(device const T* dy, device const T* x, device T* d
     const Column<const T> from_dy = column_of(dy, p, 0, place), from_x = column_of(x, p, 1, place);
     const Column<T> to = column_of(dx, p, 2, place);
 
-    float row_sums[(K - 1 + R) * V], u_sums[(K - 1 + R) * V];    // rows row on; rows row - half_k on
-    float direct[(half_k + R) * V];                              // dy * T^-beta, rows row on
-    vec<T, V> xs[K - 1 + R], next_x[R], next_dy[R];              // rows row on; the rows below those
+    ColumnWindow<K, R> window[V], u_window[V];
+    vec<T, V> xs[K - 1 + R], next_x[R], next_dy[R];    // rows row on; row + R + K - 1 on; row + R + half_k on
+    float us[(K - 1 + R) * V];                         // rows row - half_k on
+    float direct[(half_k + R) * V];                    // dy * T^-beta, rows row on
     #pragma unroll
-    for (int i = 0; i < (K - 1) * V; ++i) row_sums[i] = u_sums[i] = 0.0f;
-    #pragma unroll
-    for (int i = 0; i < half_k * V; ++i) direct[i] = 0.0f;
+    for (int c = 0; c < V; ++c) {
+        clear(window[c]);
+        clear(u_window[c]);
+    }
     #pragma unroll
     for (int i = 0; i < K - 1; ++i) xs[i] = vec<T, V>(T(0.0f));
+    #pragma unroll
+    for (int i = 0; i < (K - 1) * V; ++i) us[i] = 0.0f;
+    #pragma unroll
+    for (int i = 0; i < half_k * V; ++i) direct[i] = 0.0f;
 
-    const int first_u = place.first - round_up(K - 1, R), start = first_u - round_up(K - 1, R);
-    read_rows<V, R>(from_x, p, place, start + K - 1, next_x);
-    read_rows<V, R>(from_dy, p, place, start + half_k, next_dy);
-    for (int row = start; row < place.last; row += R) {
-        vec<T, V> dys[R];
+    const int first_u = place.first - round_up(K - 1, R);
+    int row = first_u - round_up(K - 1, R);
+    if (row + K - 1 + R <= 0) row += R;    // a step above the image finds zeros only
+    read_rows<V, R>(from_x, p, place, row + K - 1, next_x);
+    read_rows<V, R>(from_dy, p, place, row + half_k, next_dy);
+    for (; row < place.last; row += R) {
+        float sums[R * V], slopes[R * V];
         #pragma unroll
-        for (int r = 0; r < R; ++r) {
-            xs[K - 1 + r] = next_x[r];
-            dys[r] = next_dy[r];
-        }
+        for (int r = 0; r < R; ++r) xs[K - 1 + r] = next_x[r];
+        #pragma unroll
+        for (int i = 0; i < R * V; ++i) slopes[i] = float(next_dy[i / V][i % V]);
         read_rows<V, R>(from_x, p, place, row + R + K - 1, next_x);
         read_rows<V, R>(from_dy, p, place, row + R + half_k, next_dy);
         #pragma unroll
-        for (int r = 0; r < R; ++r) {
-            float squares[V];
-            #pragma unroll
-            for (int c = 0; c < V; ++c) squares[c] = float(xs[K - 1 + r][c]) * float(xs[K - 1 + r][c]);
-            simd_row_sums<K, V>(squares, row_sums + (K - 1 + r) * V);
-        }
+        for (int c = 0; c < V; ++c) square_sums<K, V, R>(window[c], xs, c, sums);
         if (row >= first_u) {
-            float sums[R * V];
+            float t[R * V], power[R * V], power_1[R * V];
             #pragma unroll
-            for (int c = 0; c < V; ++c) sliding_sums<K, R, V>(row_sums + c, sums + c);
+            for (int r = 0; r < R; ++r) simd_row_sums<K, V>(sums + r * V, t + r * V);
             #pragma unroll
-            for (int r = 0; r < R; ++r) {
-                const bool inside = place.inside && uint(row + half_k + r) < uint(p.height);
-                float u[V];
+            for (int i = 0; i < R * V; ++i) t[i] = base(p, t[i]);
+            powers<R * V>(p, t, power, power_1);
+            #pragma unroll
+            for (int i = 0; i < R * V; ++i) {
+                const int r = half_k + i / V, c = i % V;
+                const bool inside = place.inside && uint(row + r) < uint(p.height) &&
+                                    (p.aligned != 0 || place.column + c < p.width);
+                const float u = slopes[i] * float(xs[r][c]) * power_1[i];
+                direct[half_k * V + i] = slopes[i] * power[i];
+                us[(K - 1) * V + i] = inside ? u : 0.0f;
+            }
+            #pragma unroll
+            for (int c = 0; c < V; ++c) {
+                float leaving[R], coming[R], columns[R];
                 #pragma unroll
-                for (int c = 0; c < V; ++c) {
-                    const float t = base(p, sums[r * V + c]), slope = float(dys[r][c]);
-                    direct[(half_k + r) * V + c] = slope * power_of_beta(p, t);
-                    const float term = slope * float(xs[half_k + r][c]) * power_of_beta_1(p, t);
-                    u[c] = inside && (p.aligned != 0 || place.column + c < p.width) ? term : 0.0f;
+                for (int r = 0; r < R; ++r) {
+                    leaving[r] = us[r * V + c];
+                    coming[r] = us[(K - 1 + r) * V + c];
                 }
-                simd_row_sums<K, V>(u, u_sums + (K - 1 + r) * V);
+                column_sums<K, R>(u_window[c], leaving, coming, columns);
+                #pragma unroll
+                for (int r = 0; r < R; ++r) sums[r * V + c] = columns[r];
             }
         }
         if (row >= place.first) {
             float out[R * V];
             #pragma unroll
-            for (int c = 0; c < V; ++c) sliding_sums<K, R, V>(u_sums + c, out + c);
+            for (int r = 0; r < R; ++r) simd_row_sums<K, V>(sums + r * V, out + r * V);
             #pragma unroll
             for (int i = 0; i < R * V; ++i) out[i] = fma(-p.factor * float(xs[i / V][i % V]), out[i], direct[i]);
             write_rows<V, R>(to, p, place, row, out);
         }
         #pragma unroll
-        for (int i = 0; i < (K - 1) * V; ++i) {
-            row_sums[i] = row_sums[i + R * V];
-            u_sums[i] = u_sums[i + R * V];
-        }
-        #pragma unroll
         for (int i = 0; i < K - 1; ++i) xs[i] = xs[i + R];
+        #pragma unroll
+        for (int i = 0; i < (K - 1) * V; ++i) us[i] = us[i + R * V];
         #pragma unroll
         for (int i = 0; i < half_k * V; ++i) direct[i] = direct[i + R * V];
     }

@@ -1,90 +1,41 @@
 // Strips of one threadgroup, for larger windows and for interleaved channels (NHWC).
 //
 // A threadgroup owns WIDTH columns of CHANNELS planes, one thread to each, and walks down the image, R rows at a
-// time. A thread sums its own column over the window's rows: the window is a few rows at its lower end, which are
-// leaving, whole blocks of R rows, whose totals it keeps, and the rows that have come since. These sums go to
-// threadgroup memory, where each thread sums R neighbouring windows of one row. The gradient does this twice,
-// first for T and then, half a window behind, for the adjoint sum. Nothing is ever subtracted.
+// time. A thread sums its own column (column_sums) over the window's rows. These sums go to
+// threadgroup memory, where a thread sums some neighbouring windows of one row. The gradient does this twice, first
+// for T and then, half a window behind, for the adjoint sum.
 #pragma once
 #include "spatial_simd.h"
-
-// What a thread keeps of the window above the rows that come next: totals of whole blocks, oldest first, and the
-// sum of the rows since the last whole block.
-template <int K, int R>
-struct ColumnWindow {
-    enum {
-        blocks = ceil_div(K - R, R),                            // whole ones, with the one in progress
-        missing = R - 1 + R * ceil_div(K - R, R) - (K - 1)      // rows that complete that one
-    };
-    float total[blocks > 1 ? blocks - 1 : 1];
-    float partial;
-};
-
-template <int K, int R>
-METAL_FUNC void clear(thread ColumnWindow<K, R>& window)
-{
-    #pragma unroll
-    for (int b = 0; b < ColumnWindow<K, R>::blocks - 1; ++b) window.total[b] = 0.0f;
-    window.partial = 0.0f;
-}
-
-// R sums over K rows: the first begins with leaving[0], the last ends with coming[R - 1].
-template <int K, int R>
-METAL_FUNC void column_sums(thread ColumnWindow<K, R>& window, thread const float* leaving, thread const float* coming,
-                            thread float* sums)
-{
-    static_assert(K >= R, "a step is higher than the window");
-    constexpr int blocks = ColumnWindow<K, R>::blocks, missing = ColumnWindow<K, R>::missing;
-    float sum = 0.0f;
-    #pragma unroll
-    for (int r = R - 2; r >= 0; --r) {
-        sum = r == R - 2 ? leaving[r] : sum + leaving[r];
-        sums[r] = sum;
-    }
-    sum = window.partial;
-    #pragma unroll
-    for (int b = 0; b < blocks - 1; ++b) sum += window.total[b];
-    float whole = window.partial, partial = 0.0f;
-    #pragma unroll
-    for (int r = 0; r < R; ++r) {
-        sum += coming[r];
-        sums[r] = r == R - 1 ? sum : sums[r] + sum;
-        if (r < missing) whole += coming[r];
-        else partial = r == missing ? coming[r] : partial + coming[r];
-    }
-    window.partial = blocks > 0 ? partial : 0.0f;
-    #pragma unroll
-    for (int b = 0; b < blocks - 2; ++b) window.total[b] = window.total[b + 1];
-    if (blocks > 1) window.total[blocks - 2] = whole;
-}
 
 // Rows of threadgroup memory. The padding spreads what neighbouring threads read over the memory's banks.
 constexpr int strip_pitch(int width, int channels) { return width * channels + (channels == 1 ? 4 : channels); }
 constexpr int strip_floats(int rows, int width, int channels) { return 2 * rows * strip_pitch(width, channels) + 8; }
 
 // Each thread holds R rows v of its column: result[r] is the sum over columns column - K / 2 .. column + K / 2,
-// undefined where these leave the strip.
-template <int K, int R, int WIDTH, int CHANNELS>
+// undefined where these leave the strip. A thread sums EACH neighbouring windows of one row, which share most of
+// their terms; for more than R of them only some of the threads have work.
+template <int K, int R, int WIDTH, int CHANNELS, int EACH>
 METAL_FUNC void strip_row_sums(thread const float* v, threadgroup float4* memory, int thread_index, thread float* result)
 {
     constexpr int pitch = strip_pitch(WIDTH, CHANNELS);
-    static_assert(WIDTH % R == 0 && R % 2 == 0, "a thread sums R windows");
+    static_assert(WIDTH % EACH == 0, "a thread sums EACH windows");
     threadgroup float* in = (threadgroup float*)memory;
     threadgroup float* out = in + R * pitch;
     #pragma unroll
     for (int r = 0; r < R; ++r) in[r * pitch + thread_index] = v[r];
     threadgroup_barrier(mem_flags::mem_threadgroup);
 
-    // One row and R windows to a thread; neighbouring threads take different rows.
+    // Neighbouring threads take different rows, and so different banks of memory.
     const int channel = thread_index % CHANNELS, row = thread_index / CHANNELS % R;
-    const int first = thread_index / (CHANNELS * R) * R;    // the first window's first column
+    const int first = thread_index / (CHANNELS * R) * EACH;    // the first window's first column
     if (first + K <= WIDTH) {
-        float w[round_up(K - 1 + R, 4)], s[R];
+        float w[round_up(K - 1 + EACH, 4)], s[EACH];
         threadgroup const float* from = in + row * pitch + first * CHANNELS + channel;
-        if (CHANNELS == 1 && R % 4 == 0) {
+        threadgroup float* to = out + row * pitch + first * CHANNELS + channel;
+        if (CHANNELS == 1) {
             #pragma unroll
-            for (int q = 0; q < ceil_div(K - 1 + R, 4); ++q) {
-                const float4 f = *(threadgroup const float4*)(from + 4 * q);
+            for (int q = 0; q < ceil_div(K - 1 + EACH, 4); ++q) {
+                const float4 f = first + 4 * q < WIDTH ? *(threadgroup const float4*)(from + 4 * q) : float4(0.0f, 0.0f, 0.0f, 0.0f);
                 w[4 * q] = f.x;
                 w[4 * q + 1] = f.y;
                 w[4 * q + 2] = f.z;
@@ -92,17 +43,16 @@ METAL_FUNC void strip_row_sums(thread const float* v, threadgroup float4* memory
             }
         } else {
             #pragma unroll
-            for (int c = 0; c < K - 1 + R; ++c) w[c] = first + c < WIDTH ? from[c * CHANNELS] : 0.0f;
+            for (int c = 0; c < K - 1 + EACH; ++c) w[c] = first + c < WIDTH ? from[c * CHANNELS] : 0.0f;
         }
-        sliding_sums<K, R, 1>(w, s);
-        threadgroup float* to = out + row * pitch + first * CHANNELS + channel;
-        if (CHANNELS == 1 && R % 4 == 0) {
+        sliding_sums<K, EACH, 1>(w, s);
+        if (CHANNELS == 1) {
             #pragma unroll
-            for (int q = 0; q < R / 4; ++q)
+            for (int q = 0; q < EACH / 4; ++q)
                 *(threadgroup float4*)(to + 4 * q) = float4(s[4 * q], s[4 * q + 1], s[4 * q + 2], s[4 * q + 3]);
         } else {
             #pragma unroll
-            for (int c = 0; c < R; ++c) to[c * CHANNELS] = s[c];
+            for (int c = 0; c < EACH; ++c) to[c * CHANNELS] = s[c];
         }
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
@@ -110,6 +60,9 @@ METAL_FUNC void strip_row_sums(thread const float* v, threadgroup float4* memory
     #pragma unroll
     for (int r = 0; r < R; ++r) result[r] = out[r * pitch + window];
 }
+
+// Windows that a thread sums: more where they are long.
+constexpr int windows_each(int k, int rows, int channels) { return channels == 1 && k > 9 ? 16 : rows; }
 
 // Where a thread works: as a lane of SimdPlace with a single column.
 template <int WIDTH, int CHANNELS>
@@ -160,29 +113,45 @@ METAL_FUNC void forward_strip(device const T* x, device T* y, constant SpatialPa
     const Column<const T> from = column_of(x, p, 0, place);
     const Column<T> to = column_of(y, p, 1, place);
 
+    // The window's rows of x stay in registers; of a tall window the leaving rows and the centre are read again.
+    constexpr bool keep = K <= 31;
+    constexpr int kept = keep ? K - 1 : 0;
     ColumnWindow<K, R> window;
     clear(window);
-    T next[R];
+    float xs[kept + R];          // the last rows are the coming ones
+    T next[R], next_leaving[R];
+    #pragma unroll
+    for (int i = 0; i < kept; ++i) xs[i] = 0.0f;
+
     const int start = place.first - round_up(K - 1, R);
     read_column<R>(from, p, place, start + half_k, next);
+    if (!keep) read_column<R>(from, p, place, start - half_k, next_leaving);
     for (int row = start; row < place.last; row += R) {
         float coming[R], leaving[R], sums[R];
         T centre[R];
         #pragma unroll
-        for (int r = 0; r < R; ++r) coming[r] = float(next[r]) * float(next[r]);
+        for (int r = 0; r < R; ++r) {
+            xs[kept + r] = float(next[r]);
+            coming[r] = xs[kept + r] * xs[kept + r];
+            leaving[r] = keep ? xs[r] * xs[r] : float(next_leaving[r]) * float(next_leaving[r]);
+        }
         read_column<R>(from, p, place, row + R + half_k, next);
-        // These rows were read not long ago.
-        read_column<R>(from, p, place, row - half_k, leaving);
-        read_column<R>(from, p, place, row, centre);
-        #pragma unroll
-        for (int r = 0; r < R; ++r) leaving[r] *= leaving[r];
+        if (!keep) {
+            read_column<R>(from, p, place, row + R - half_k, next_leaving);
+            read_column<R>(from, p, place, row, centre);
+        }
         column_sums<K, R>(window, leaving, coming, sums);
         if (row >= place.first) {    // the same for the whole threadgroup
-            strip_row_sums<K, R, WIDTH, CHANNELS>(sums, memory, thread_index, sums);
+            strip_row_sums<K, R, WIDTH, CHANNELS, windows_each(K, R, CHANNELS)>(sums, memory, thread_index, sums);
             #pragma unroll
-            for (int r = 0; r < R; ++r) sums[r] = float(centre[r]) * power_of_beta(p, base(p, sums[r]));
+            for (int r = 0; r < R; ++r) sums[r] = base(p, sums[r]);
+            powers<R>(p, sums, sums);
+            #pragma unroll
+            for (int r = 0; r < R; ++r) sums[r] *= keep ? xs[(keep ? half_k : 0) + r] : float(centre[r]);
             write_column<R>(to, place, row, sums);
         }
+        #pragma unroll
+        for (int i = 0; i < kept; ++i) xs[i] = xs[i + R];
     }
 }
 
@@ -195,52 +164,68 @@ METAL_FUNC void gradient_strip(device const T* dy, device const T* x, device T* 
     const Column<const T> from_dy = column_of(dy, p, 0, place), from_x = column_of(x, p, 1, place);
     const Column<T> to = column_of(dx, p, 2, place);
 
+    // As in forward_strip; the leaving rows of x are those of the rows written.
+    constexpr bool keep = K <= 31;
+    constexpr int kept = keep ? K - 1 : 0;
     ColumnWindow<K, R> window, u_window;
     clear(window);
     clear(u_window);
+    float xs[kept + R];            // the last rows are the coming ones
     float us[K - 1 + R];           // rows row - half_k on
     float direct[half_k + R];      // dy * T^-beta, rows row on
-    T next_x[R], next_dy[R];
+    T next_x[R], next_leaving[R];
     #pragma unroll
     for (int i = 0; i < K - 1; ++i) us[i] = 0.0f;
     #pragma unroll
+    for (int i = 0; i < kept; ++i) xs[i] = 0.0f;
+    #pragma unroll
     for (int i = 0; i < half_k; ++i) direct[i] = 0.0f;
 
-    const int first_u = place.first - round_up(K - 1, R), start = first_u - round_up(K - 1, R);
+    const int first_u = place.first - round_up(K - 1, R);
+    int start = first_u - round_up(K - 1, R);
+    if (start + K - 1 + R <= 0) start += R;    // a step above the image finds zeros only
     read_column<R>(from_x, p, place, start + K - 1, next_x);
-    read_column<R>(from_dy, p, place, start + half_k, next_dy);
+    if (!keep) read_column<R>(from_x, p, place, start, next_leaving);
     for (int row = start; row < place.last; row += R) {
-        float coming[R], leaving[R], sums[R], slope[R], centre[R], xs[R];
+        float coming[R], leaving[R], sums[R];
+        T slopes[R], centre[R], written[R];
         #pragma unroll
         for (int r = 0; r < R; ++r) {
-            coming[r] = float(next_x[r]) * float(next_x[r]);
-            slope[r] = float(next_dy[r]);
+            xs[kept + r] = float(next_x[r]);
+            coming[r] = xs[kept + r] * xs[kept + r];
+            leaving[r] = keep ? xs[r] * xs[r] : float(next_leaving[r]) * float(next_leaving[r]);
         }
+        // What is needed after a window sum is read before it.
         read_column<R>(from_x, p, place, row + R + K - 1, next_x);
-        read_column<R>(from_dy, p, place, row + R + half_k, next_dy);
-        // These rows were read not long ago.
-        read_column<R>(from_x, p, place, row, xs);
-        read_column<R>(from_x, p, place, row + half_k, centre);
-        #pragma unroll
-        for (int r = 0; r < R; ++r) leaving[r] = xs[r] * xs[r];
+        read_column<R>(from_dy, p, place, row + half_k, slopes);
+        if (!keep) {
+            read_column<R>(from_x, p, place, row + R, next_leaving);
+            read_column<R>(from_x, p, place, row + half_k, centre);
+        }
         column_sums<K, R>(window, leaving, coming, sums);
         if (row >= first_u) {
-            strip_row_sums<K, R, WIDTH, CHANNELS>(sums, memory, thread_index, sums);
+            float power_1[R];
+            strip_row_sums<K, R, WIDTH, CHANNELS, windows_each(K, R, CHANNELS)>(sums, memory, thread_index, sums);
+            #pragma unroll
+            for (int r = 0; r < R; ++r) sums[r] = base(p, sums[r]);
+            powers<R>(p, sums, sums, power_1);
             #pragma unroll
             for (int r = 0; r < R; ++r) {
-                const float t = base(p, sums[r]);
-                direct[half_k + r] = slope[r] * power_of_beta(p, t);
-                const float u = slope[r] * centre[r] * power_of_beta_1(p, t);
+                direct[half_k + r] = float(slopes[r]) * sums[r];
+                const float u = float(slopes[r]) * (keep ? xs[(keep ? half_k : 0) + r] : float(centre[r])) * power_1[r];
                 us[K - 1 + r] = place.inside && uint(row + half_k + r) < uint(p.height) ? u : 0.0f;
             }
             column_sums<K, R>(u_window, us, us + K - 1, sums);
         }
         if (row >= place.first) {
-            strip_row_sums<K, R, WIDTH, CHANNELS>(sums, memory, thread_index, sums);
+            if (!keep) read_column<R>(from_x, p, place, row, written);
+            strip_row_sums<K, R, WIDTH, CHANNELS, windows_each(K, R, CHANNELS)>(sums, memory, thread_index, sums);
             #pragma unroll
-            for (int r = 0; r < R; ++r) sums[r] = fma(-p.factor * xs[r], sums[r], direct[r]);
+            for (int r = 0; r < R; ++r) sums[r] = fma(-p.factor * (keep ? xs[r] : float(written[r])), sums[r], direct[r]);
             write_column<R>(to, place, row, sums);
         }
+        #pragma unroll
+        for (int i = 0; i < kept; ++i) xs[i] = xs[i + R];
         #pragma unroll
         for (int i = 0; i < K - 1; ++i) us[i] = us[i + R];
         #pragma unroll

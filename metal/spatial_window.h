@@ -39,6 +39,57 @@ METAL_FUNC void sliding_sums(thread const float* v, thread float* sums)
     }
 }
 
+// A window's sum down the columns, R rows to a step, is put together from the few rows at its upper end that are
+// leaving it, whole blocks of R rows, whose totals are kept, and the rows that have come since. This is what a thread
+// keeps: the totals, oldest first, and the sum of the rows since the last whole block.
+template <int K, int R>
+struct ColumnWindow {
+    enum {
+        blocks = ceil_div(K - R, R),                            // whole ones, with the one in progress
+        missing = R - 1 + R * ceil_div(K - R, R) - (K - 1)      // rows that complete that one
+    };
+    float total[blocks > 1 ? blocks - 1 : 1];
+    float partial;
+};
+
+template <int K, int R>
+METAL_FUNC void clear(thread ColumnWindow<K, R>& window)
+{
+    #pragma unroll
+    for (int b = 0; b < ColumnWindow<K, R>::blocks - 1; ++b) window.total[b] = 0.0f;
+    window.partial = 0.0f;
+}
+
+// R sums over K rows: the first begins with leaving[0], the last ends with coming[R - 1].
+template <int K, int R>
+METAL_FUNC void column_sums(thread ColumnWindow<K, R>& window, thread const float* leaving, thread const float* coming,
+                            thread float* sums)
+{
+    static_assert(K >= R, "a step is higher than the window");
+    constexpr int blocks = ColumnWindow<K, R>::blocks, missing = ColumnWindow<K, R>::missing;
+    float sum = 0.0f;
+    #pragma unroll
+    for (int r = R - 2; r >= 0; --r) {
+        sum = r == R - 2 ? leaving[r] : sum + leaving[r];
+        sums[r] = sum;
+    }
+    sum = window.partial;
+    #pragma unroll
+    for (int b = 0; b < blocks - 1; ++b) sum += window.total[b];
+    float whole = window.partial, partial = 0.0f;
+    #pragma unroll
+    for (int r = 0; r < R; ++r) {
+        sum += coming[r];
+        sums[r] = r == R - 1 ? sum : sums[r] + sum;
+        if (r < missing) whole += coming[r];
+        else partial = r == missing ? coming[r] : partial + coming[r];
+    }
+    window.partial = blocks > 0 ? partial : 0.0f;
+    #pragma unroll
+    for (int b = 0; b < blocks - 2; ++b) window.total[b] = window.total[b + 1];
+    if (blocks > 1) window.total[blocks - 2] = whole;
+}
+
 // The value of the lane `distance` to the right (to the left where it is negative), around the simdgroup's end.
 METAL_FUNC float from_lane(float value, int distance)
 {

@@ -121,6 +121,16 @@ def strips():
         yield Case(Operation(which, (k, k), 1.3, beta, delta, dtype=next(dtypes), design="strip", concurrency=4096), shape, name)
 
 
+def large():
+    """For a GPU: what the library chooses by itself, on images of real sizes."""
+    shapes = [(2, 3, 301, 517), (4, 16, 56, 56), (1, 1, 1000, 1024), (1, 3, 270, 480), (64, 5, 7, 7), (16, 7, 14, 14)]
+    for shape, k, which, dtype in itertools.product(shapes, (3, 5, 9, 15, 31, 63, 33), ("forward", "gradient"), ("float", "half")):
+        aligned = shape[3] % 4 == 0
+        yield Case(Operation(which, (k, k), 1.3, 0.75 if k % 4 == 1 else 5.0, 1.1, dtype=dtype, aligned=aligned), shape)
+    for shape, k, which, dtype in itertools.product(shapes[1:2] + shapes[4:], (3, 5, 9), ("forward", "gradient"), ("float", "half", "bfloat")):
+        yield Case(Operation(which, (k, k), 1.3, 0.75, 1.1, dtype=dtype), shape, "nhwc")
+
+
 def random_arrays(case, seed=0):
     """(memory, view) for each image, inputs filled, the output poisoned."""
     random = np.random.default_rng(seed)

@@ -8,6 +8,7 @@ Needs NumPy and g++ only.
 from __future__ import annotations
 
 import ctypes
+import functools
 import sys
 import time
 
@@ -39,12 +40,12 @@ def run(library, case, images):
     return cases.load(images[-1][1], operation.dtype)
 
 
-def check(library, case, seed=0):
-    """Return the case's error; fail where anything but the output was written."""
+def check(run, case, seed=0, want_output=False):
+    """Return the case's error (and its output); fail where anything but the output was written."""
     images = cases.random_arrays(case, seed)
     before = [base.copy() for base, _ in images]
     x, v = cases.split(case, [view for _, view in images])
-    out = run(library, case, images)
+    out = np.array(run(case, images))
     ref = reference.evaluate(case.operation, x, v)
     outputs = 0 if case.operation.which == "parameter_gradients" else 1
     for (base, _), old in list(zip(images, before, strict=True))[: len(images) - outputs]:
@@ -53,7 +54,7 @@ def check(library, case, seed=0):
         base, view = images[-1]
         view[...] = cases.store(np.full(view.shape, cases.POISON, np.float32), case.operation.dtype)
         assert np.array_equal(base.view(np.uint8), before[-1].view(np.uint8)), f"{case}: wrote between the output's elements"
-    return error(case, out, ref)
+    return (error(case, out, ref), out) if want_output else error(case, out, ref)
 
 
 def error(case, out, ref):
@@ -73,7 +74,7 @@ def main(words):
     for case in cases.every():
         if not all(word in str(case) for word in words):
             continue
-        found = check(library, case)
+        found = check(functools.partial(run, library), case)
         key = case.operation.which, case.operation.design, case.operation.dtype
         worst[key] = max(worst.get(key, 0.0), found)
         if not found <= tolerance(case):

@@ -107,6 +107,21 @@ def load(file: Path = METAL / "spatial.metal", defines: tuple[str, ...] = ()) ->
     return Library(text, tuple(instances))
 
 
+def instance(library: Library, name: str, function: str, *arguments) -> Instance:
+    """Instantiate a kernel with other arguments than spatial.metal does, for measurements."""
+    like = next(i for i in library.instances if i.function.split("<")[0] == function)
+    old, new = like.function[like.function.index("<") + 1 : -1].split(",")[0].strip(), str(arguments[0])
+    parameters = tuple((re.sub(rf"\b{old}\b", new, kind) if attribute == "buffer" else kind, n, attribute)
+                       for kind, n, attribute in like.parameters)
+    return Instance(name, f"{function}<{', '.join(map(str, arguments))}>", parameters)
+
+
+def threads(instance: Instance) -> int:
+    """Threads of a threadgroup, which the strip kernels have in their names."""
+    strip = re.search(r"_\d+x(\d+)x(\d+)$", instance.name)
+    return int(strip[1]) * int(strip[2]) if strip else 128 if "_simd_" in instance.name else 256
+
+
 def plain_type(kind: str) -> str:
     return " ".join(re.sub(r"\b(device|constant)\b|&", "", kind).split())
 
@@ -125,7 +140,7 @@ def wrapper(instance: Instance, target: str) -> str:
             passed.append("*params" if "&" in kind else f"static_cast<{plain_type(kind)}>(buffers[{index}])")
     call = f"program::{instance.function}({', '.join(passed)});"
     if target == "cuda":
-        return f'extern "C" __global__ void {instance.name}({", ".join(declared)}) {{ {call} }}\n'
+        return f'extern "C" __global__ void __launch_bounds__({threads(instance)}) {instance.name}({", ".join(declared)}) {{ {call} }}\n'
     return (
         f'extern "C" void {instance.name}(void* const* buffers, const SpatialParams* params, unsigned groups, unsigned threads) {{\n'
         f"    fibers::run(groups, threads, [&] {{ {call} }});\n}}\n"
@@ -143,7 +158,8 @@ def source(library: Library, instances: list[Instance], target: str) -> str:
 
 def compiled(text: str, command: list[str], suffix: str) -> tuple[Path, str]:
     """Compile the text once; return the result and what the compiler said."""
-    key = hashlib.sha256("\0".join([text, *command]).encode())
+    # A result is found again on another machine, wherever the checkout lies there.
+    key = hashlib.sha256("\0".join([text, *(c.replace(str(ROOT), "") for c in command[1:])]).encode())
     for header in sorted((HERE / "compat").iterdir()):
         key.update(header.read_bytes())
     BUILD.mkdir(parents=True, exist_ok=True)
@@ -171,8 +187,8 @@ def nvcc() -> str | None:
     return shutil.which("nvcc") or next((p for p in ["/usr/local/cuda/bin/nvcc"] if Path(p).exists()), None)
 
 
-def cuda(library: Library, names=None, arch: str = "sm_90", options: tuple[str, ...] = ()) -> tuple[Path, str]:
+def cuda(library: Library, instances, arch: str = "sm_90", options: tuple[str, ...] = ()) -> tuple[Path, str]:
     """Return a cubin and the assembler's report of registers and spills."""
-    command = [nvcc(), "-cubin", f"-arch={arch}", "-std=c++17", "-w", "--expt-relaxed-constexpr", "-Xptxas", "-v",
+    command = [nvcc() or "nvcc", "-cubin", f"-arch={arch}", "-std=c++17", "-w", "--expt-relaxed-constexpr", "-Xptxas", "-v",
                "-DNDEBUG", f"-I{HERE / 'compat'}", *options]
-    return compiled(source(library, library.named(names), "cuda"), command, ".cubin")
+    return compiled(source(library, instances, "cuda"), command, ".cubin")

@@ -11,22 +11,28 @@ import sys
 import msl
 
 
-def report(words=()):
-    library = msl.load()
-    names = {i.name for i in library.instances if all(word in i.name for word in words)}
-    _, log = msl.cuda(library, names)
+def report(library, instances):
     found = {}
-    for name, rest in re.findall(r"Function properties for (\w+)\n(.*?Used.*?)\n", log, re.S):
-        registers = int(re.search(r"Used (\d+) registers", rest)[1])
-        stack = int(re.search(r"(\d+) bytes stack frame", rest)[1])
-        spilled = sum(map(int, re.findall(r"(\d+) bytes spill", rest)))
-        shared = re.search(r"(\d+) bytes smem", rest)
-        found[name] = registers, stack, spilled, int(shared[1]) if shared else 0
+    for part in parts(instances):
+        _, log = msl.cuda(library, part)
+        for name, rest in re.findall(r"Function properties for (\w+)\n(.*?Used.*?)\n", log, re.S):
+            registers = int(re.search(r"Used (\d+) registers", rest)[1])
+            stack = int(re.search(r"(\d+) bytes stack frame", rest)[1])
+            spilled = sum(map(int, re.findall(r"(\d+) bytes spill", rest)))
+            shared = re.search(r"(\d+) bytes smem", rest)
+            found[name] = registers, stack, spilled, int(shared[1]) if shared else 0
     return found
+
+
+def parts(instances, size=24):
+    """Instances to compile together: few enough that one change does not compile everything again."""
+    return [instances[i : i + size] for i in range(0, len(instances), size)]
 
 
 if __name__ == "__main__":
     if msl.nvcc() is None:
         sys.exit("skipped: nvcc is not installed")
-    for name, (registers, stack, spilled, shared) in sorted(report(sys.argv[1:]).items()):
+    library = msl.load()
+    chosen = [i for i in library.instances if all(word in i.name for word in sys.argv[1:])]
+    for name, (registers, stack, spilled, shared) in sorted(report(library, chosen).items()):
         print(f"{name:55s} {registers:4d} registers, {stack} bytes of stack, {spilled} spilled, {shared} shared")
