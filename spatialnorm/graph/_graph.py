@@ -91,12 +91,12 @@ class Graph:
         self._gradient = gradient
         self._sources = self._network.source_handles
         self._programs: dict[tuple[Key, bool], Program] = {}
-        self._load(stacklevel=3)
+        self._load()
 
-    def _load(self, stacklevel: int) -> None:
+    def _load(self) -> None:
         """Make what each step calls."""
         network = self._network
-        network.warn_of_mismatches(stacklevel + 1)
+        network.warn_of_mismatches(stacklevel=3)  # who makes or reloads the graph
         steps: list[Step | None] = []
         for f in network.filters:
             try:
@@ -338,7 +338,7 @@ class Graph:
         old = self._network
         try:
             self._network = old.with_parameters()
-            self._load(stacklevel=3)
+            self._load()
         except BaseException:
             self._network = old
             raise

@@ -204,7 +204,7 @@ def _make_state(forward: type[FilterNode], state: Any, nodes: dict[int, FilterNo
     else:
         found = nodes.get(state) if isinstance(state, int) and not isinstance(state, bool) else None
         if type(found) is not forward:
-            _fail("state", f"the number of a {forward.__name__}, or an object", state)
+            _fail("state", f"the number of a node of type {forward.__name__}, or an object", state)
         node = found
     result = node.result_state
     assert isinstance(result, GradientStateNode)

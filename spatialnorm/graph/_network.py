@@ -71,7 +71,7 @@ class Network:
         return replace(self, filters=filters)
 
     def warn_of_mismatches(self, stacklevel: int) -> None:
-        """Compare gradient nodes with their forward nodes."""
+        """Compare gradient nodes with their forward nodes; the caller has `stacklevel` 1."""
         for f in self.filters:
             if isinstance(f.node, SpatialNormalizationGradientNode) and (text := f.node._mismatch()):
                 warnings.warn(text, ParameterMismatchWarning, stacklevel=stacklevel + 1)
