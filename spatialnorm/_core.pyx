@@ -235,7 +235,7 @@ cdef int take_buffer(object o, str name, bint writable, sn_array *a, Hold *hold)
         if a.dtype == 0:
             if text[:1] in ((">", "!") if little_endian else ("<",)) and text[1:] in ("e", "f", "d"):
                 raise wrong_byte_order(name, f"format {text!r}")
-            raise wrong_dtype(name, writable, f"buffer format {text!r}",
+            raise wrong_dtype(name, writable, format_name(text),
                               f"numpy.asarray({name}, dtype=numpy.float32), or give raw bytes their type with "
                               f"memoryview({name}).cast('f', shape)")
         if writable and b.readonly:
@@ -251,6 +251,13 @@ cdef int take_buffer(object o, str name, bint writable, sn_array *a, Hold *hold)
         raise
     hold.exported = True
     return 0
+
+
+cdef str format_name(str text):
+    try:
+        return f"{numpy.dtype(text).name} (buffer format {text!r})"
+    except (TypeError, ValueError):  # NumPy has no type of that format
+        return f"buffer format {text!r}"
 
 
 cdef sn_dtype dtype_of_format(str text, Py_ssize_t itemsize):
