@@ -132,6 +132,7 @@ template <class T> class SpatialPlan final : public sn_plan {
 
     void lay_out(SpatialJob<T> &job, int64_t width) const {
         SpatialScratch &s = job.scratch;
+        s = {};
         const int64_t left = round_up(job.reach.left * job.I, max_lanes);
         const int64_t right = round_up(job.reach.right * job.I, max_lanes);
         s.lead = left + right + max_lanes;
@@ -318,7 +319,7 @@ template <class T> class SpatialPlan final : public sn_plan {
             Piece piece;
             piece.r0 = strip * c.strip_rows, piece.r1 = std::min(job.H, piece.r0 + c.strip_rows);
             piece.c0 = tile * c.tile, piece.c1 = std::min(job.L, piece.c0 + c.tile);
-            piece.saved_above = halo.up;
+            piece.saved_above = halo.up, piece.saved_below = halo.down;
             for (int i = 0; i < n_inputs(); ++i) {
                 piece.in[i] = start_of(group, i, static_cast<const char *>(data[i]), block);
                 piece.aliased[i] = in_place >> i & 1;

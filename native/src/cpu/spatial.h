@@ -67,7 +67,7 @@ struct Piece {
     // Where the output is an input and several pieces share a block: the input's rows above r0 and below r1,
     // saved before anything was written, as rows of L samples; else nullptr.
     const void *saved[2];
-    int64_t saved_above; // rows of `saved` that lie above r0
+    int64_t saved_above, saved_below; // rows of `saved` that lie above r0 and below r1
     void *scratch;
     double *values; // spatial_parameter_gradients: three sums
 };

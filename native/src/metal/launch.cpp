@@ -258,7 +258,7 @@ private:
         const int32_t k = int32_t(problem_.spatial.kernel_width);
         const int32_t reach = int32_t(ceil_div(k / 2, columns)), lanes = int32_t(ceil_div(base_.width, columns));
         SpatialParams p = base_;
-        p.aligned = aligned(columns);
+        p.aligned = aligned(columns) ? columns : aligned(2) ? 2 : 1;
         if (lanes + reach <= width) { // whole planes side by side, zeros between them
             p.strip_lanes = lanes + reach;
             p.strip_planes = width / p.strip_lanes;

@@ -126,10 +126,13 @@ template <class V> struct Source {
         for (next = larger(next, first); next < last; ++next) {
             T *const copy = ring + slot(next, ring_rows) * job.scratch.pitch + from;
             if (piece.saved[input] && (next < piece.r0 || next >= piece.r1)) {
-                const int64_t at = next < piece.r0 ? next - piece.r0 + piece.saved_above
-                                                   : next - piece.r1 + piece.saved_above;
-                const T *const saved = (const T *)piece.saved[input] + at * job.L + piece.c0 + from;
-                std::memcpy(copy, saved, size_t(to - from) * sizeof(T));
+                const int64_t at = piece.saved_above + (next < piece.r0 ? next - piece.r0 : next - piece.r1);
+                // A batch's first and last outputs may lie outside the piece; what only they need was not saved.
+                const bool there = 0 <= at && at < piece.saved_above + piece.saved_below;
+                if (there)
+                    std::memcpy(copy, (const T *)piece.saved[input] + at * job.L + piece.c0 + from,
+                                size_t(to - from) * sizeof(T));
+                else std::memset(copy, 0, size_t(to - from) * sizeof(T));
             } else
                 Convert<V>::load(job, job.in[input], piece.in[input] + next * job.in[input].height, piece.c0 + from,
                                  piece.c0 + to, copy);
