@@ -9,9 +9,7 @@ struct Error {
     char message[480];
 };
 
-#if defined(__GNUC__)
-__attribute__((format(printf, 2, 3)))
-#endif
-[[noreturn]] void fail(sn_status status, const char *format, ...);
+// The message is written as by printf.
+[[noreturn]] void fail(sn_status status, const char *format, ...) __attribute__((format(printf, 2, 3)));
 
 } // namespace sn
