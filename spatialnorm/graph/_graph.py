@@ -224,7 +224,7 @@ class Graph:
 
     def _run(self, sources: Any, out: Any, intermediate_images: Any) -> Any:
         arrays = self._to_arrays(sources)
-        key = tuple((a.shape, a.dtype) for a in arrays)
+        key = tuple([(a.shape, a.dtype) for a in arrays])
         export = intermediate_images is not None and bool(self._network.exported)
         program = self._programs.get((key, export)) or self._compile(key, export)
         n = len(self._network.results)
@@ -240,9 +240,10 @@ class Graph:
         if any(o is not None for o in given):
             written = check_outputs(given, outputs, program, arrays, self._sources)
         program.run(self._calls, arrays, written)  # type: ignore[arg-type]
-        for array, own in zip(outputs, written, strict=True):
-            if own is not array:
-                numpy.copyto(array, own)
+        if written is not outputs:
+            for array, own in zip(outputs, written, strict=True):
+                if own is not array:
+                    numpy.copyto(array, own)
         results = [array if o is None else o for o, array in zip(given, outputs, strict=True)]
         if export:
             made = dict(zip(self._images(export), results, strict=True))

@@ -45,13 +45,13 @@ def find_kept(
 
 def check_outputs(
     given: Sequence[Any],
-    outputs: Sequence[Array],
+    outputs: list[Array],
     program: Program,
     sources: Sequence[Array],
     handles: Sequence[Hashable],
 ) -> list[Array]:
     """Check the arrays; replace those that are a source which is still to be read when they are written."""
-    written = list(outputs)
+    written = outputs
     for i, (array, (shape, dtype)) in enumerate(zip(outputs, program.outputs, strict=True)):
         if given[i] is None:
             continue
@@ -62,9 +62,9 @@ def check_outputs(
             raise TypeError(f"{name} must have the dtype {dtype} of the result, not {array.dtype}")
         if not array.flags.writeable:
             raise ValueError(f"{name} must be writable, but is read-only")
-        if any(stride == 0 and size > 1 for stride, size in zip(array.strides, shape, strict=True)):
+        if 0 in array.strides and any(n > 1 for n, stride in zip(shape, array.strides, strict=True) if stride == 0):
             raise ValueError(f"{name} must hold each sample at a place of its own, but has a stride of 0")
-        if any(overlap(array, other) for other in outputs[:i]):
+        if i and any(overlap(array, other) for other in outputs[:i]):
             raise ValueError(f"{name} must not share memory with another result")
         for k, source in enumerate(sources):
             if not overlap(array, source):
@@ -72,5 +72,6 @@ def check_outputs(
             if not same(array, source):
                 raise ValueError(f"{name} must be source {handles[k]!r} exactly, or not overlap it")
             if (i, k) in program.written_early:
+                written = list(written)
                 written[i] = numpy.empty(shape, dtype)
     return written
