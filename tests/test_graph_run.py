@@ -1,5 +1,8 @@
 """Running graphs: sources, formats, threads."""
 
+import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import Future, ThreadPoolExecutor
 
@@ -234,6 +237,24 @@ def test_run_async(x, images, device):
             np.testing.assert_array_equal(got, wanted)
     assert futures[0].result()[0] is out[0]
     assert isinstance(graph.run_async({}).exception(timeout=60), GraphError)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="os.fork does not exist here")
+def test_run_async_after_fork():
+    """The child has none of its parent's threads and makes its own."""
+    script = """
+import os, warnings, numpy as np
+from spatialnorm.graph import Graph, ImageNode, SpatialNormalizationNode
+warnings.simplefilter("ignore", DeprecationWarning)  # Python 3.12 warns of forking with threads
+graph = Graph(SpatialNormalizationNode(ImageNode("x")).result_image)
+run = lambda: graph.run_async({"x": np.ones((4, 4), "f4")}).result(timeout=30)
+expected = run()
+child = os.fork()
+if child == 0:
+    os._exit(0 if (run() == expected).all() else 1)
+raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+    assert subprocess.run([sys.executable, "-c", script], timeout=60, check=False).returncode == 0
 
 
 def test_run_batch(x, images, device):

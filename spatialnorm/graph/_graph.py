@@ -211,7 +211,7 @@ class Graph:
             `out` is read-only, or overlaps a source or another result in part.
         """
         direct = self._direct
-        if direct is not None and intermediate_images is None:
+        if direct is not None and intermediate_images is None and type(sources) is dict:
             step, handles = direct
             try:
                 if len(sources) == len(self._sources):
