@@ -114,7 +114,7 @@ def plan(quick: bool, threads: list[int], dtypes: list[str]) -> list[Section]:
     series = [c for c in everyone if c.peer not in COMPILED[:2]]
     sections = [
         Section("small", [SMALL], everyone),
-        Section("tiny", [TINY], single),
+        Section("tiny", [TINY, Case((1, 1, 64, 64), 5)], single),
         Section("windows", large_windows, own),
         Section("threads", [NETWORK, BATCH, PHOTOGRAPH], own),
         Section("layouts", layouts if not quick else [], single),

@@ -13,6 +13,7 @@ import argparse
 import datetime
 import json
 import re
+import signal
 import sys
 import time
 from pathlib import Path
@@ -200,6 +201,7 @@ class Run:
 
 def main() -> None:
     options = arguments()
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("Terminated: nothing is written."))  # the workers end too
     results = Run(options).results()
     if not results["rows"] and not results["memory"]:
         sys.exit(f"Nothing was measured: no case matches, or spatialnorm is not installed ({results['missing']}).")

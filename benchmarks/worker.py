@@ -85,7 +85,8 @@ class Worker:
             trial = Crop(self.data, size)
             jobs = self.peer.trial(trial.case, trial.x, trial.dy)
             sizes.update(dict.fromkeys(growing & jobs.keys(), size))
-            growing &= {name for name in jobs if 4 * min(jobs[name].seconds(1) for _ in range(2)) < longest}
+            growing &= jobs.keys()
+            growing = {name for name in growing if 4 * min(jobs[name].seconds(1) for _ in range(2)) < longest}
             size *= 2
             if size >= side:
                 sizes.update(dict.fromkeys(growing, side))

@@ -49,7 +49,7 @@ class SpatialNorm(Peer):
         if x.size <= 4096:
             if hasattr(norm, "bind"):
                 names["bound"] = norm.bind(x, y)
-                jobs["forward bound"] = python_job("(bound(), y)[1]", names, "forward", y)
+                jobs["forward bound"] = python_job("bound()", names, "forward", y)
             total = np.empty_like(x)
             names.update(add=np.add, total=total)
             jobs["np.add"] = python_job("add(x, dy, out=total)", names, lambda: x + dy, total)
