@@ -251,13 +251,14 @@ def all_cases() -> Iterator[Case]:
         if operation == "spatial_parameter_gradients":
             continue
         for in_place in range(n):
-            chosen = [(next(shapes), next(outputs))]
-            if dtype in ("float32", "float16"):
-                chosen += [((1, 2, 137, 251), nchw), ((1, 2, 251, 137), nhwc)]
-            for shape, layout in chosen:
+            chosen = [((7, 4), next(shapes), next(outputs))]
+            if dtype in ("float32", "float16"):  # strips by several threads; channels in groups
+                chosen += [((7, 4), (1, 2, 137, 251), nchw), ((7, 4), (1, 2, 251, 137), nhwc)]
+                chosen += [((3, 75), (1, 70, 66, 24), nhwc)]
+            for kernel_size, shape, layout in chosen:
                 layouts_of_all = (layout,) * (n + 1)
                 yield case(
-                    operation, gradient, n, dtype, (7, 4), shape, edge, in_place=in_place, layouts=layouts_of_all
+                    operation, gradient, n, dtype, kernel_size, shape, edge, in_place=in_place, layouts=layouts_of_all
                 )
         for special in (np.nan, np.inf, -np.inf):
             yield case(operation, gradient, n, dtype, (5, 6), (1, 2, 20, 40), edge, special=special, beta=0.75)
