@@ -101,6 +101,7 @@ template <class T> class SpatialPlan final : public sn_plan {
                       full.right - job.reach.right};
         if (!job.clamp) job.beyond = {0, 0, 0, 0};
         job.scale = T(p.alpha / area);
+        job.scale_rest = T(p.alpha / area - double(job.scale));
         job.delta = T(p.delta);
         const bool documented = problem.pass == SN_GRADIENT && !exact_gradient();
         job.factor = T(documented ? 2 * p.alpha * p.beta : 2 * p.alpha * p.beta / area);

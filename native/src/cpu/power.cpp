@@ -199,7 +199,9 @@ template <class T> void make(double exponent, double floor, PowerTable<T> &t) {
     for (int j = 0; j < 16; ++j) {
         const Pair log2_segment(segments[j].log2_high, segments[j].log2_low);
         t.segment[j] = T(segments[j].scaled / 1024.0);
-        t.segment_power[j] = T(exp2_pair(log2_segment * Pair(b)).high);
+        const Pair exact = exp2_pair(log2_segment * Pair(b));
+        t.segment_power[j] = T(exact.high);
+        t.segment_error[j] = T(((exact - Pair(double(t.segment_power[j]))) / exact).high);
         t.segment_log[j] = constants.segment_log[j];
     }
     for (int i = 0; i < max_terms; ++i) t.log_q[i] = constants.log_q[i], t.exp2_q[i] = constants.exp2_q[i];
@@ -210,12 +212,13 @@ template <class T> void make(double exponent, double floor, PowerTable<T> &t) {
     const int *choice = sizeof(T) == 4 ? float_choices : double_choices;
     while (*choice < max_terms && levelled_error(b, *choice) > enough) ++choice;
     t.terms = *choice;
+    t.careful = sizeof(T) == 4 && magnitude(b) < 0.5;
     interpolate([&](double s) { return power_quotient(b, s); }, least_s, greatest_s, t.terms, c);
     for (int i = 0; i < max_terms; ++i) t.q[i] = i < t.terms ? T(c[i].high) : T(0);
 
     // The fast range: up to 32 exponents from floor's on, as long as 2^(-b e) stays a normal number with room
     // for segment_power.
-    for (int e = 0; e < 32; ++e) t.exponent_power[e] = T(0);
+    for (int e = 0; e < 32; ++e) t.exponent_power[e] = t.exponent_error[e] = T(0);
     const int limit = B::bias - 20;
     const bool usable = floor > 0 && t.squarings == 0 && magnitude(floor) < power_of_two(limit) &&
                         floor > power_of_two(-limit);
@@ -223,7 +226,10 @@ template <class T> void make(double exponent, double floor, PowerTable<T> &t) {
     int count = 0;
     while (usable && count < 32 && first + count < limit && magnitude(b * (first + count)) < limit) {
         const int e = first + count++;
-        t.exponent_power[(e + B::bias) & 31] = T(exp2_pair(exact_product(-b, e)).high);
+        const Pair exact = exp2_pair(exact_product(-b, e));
+        T &rounded = t.exponent_power[(e + B::bias) & 31];
+        rounded = T(exact.high);
+        t.exponent_error[(e + B::bias) & 31] = T(((exact - Pair(double(rounded))) / exact).high);
     }
     t.fast = count > 0;
     t.least_bits = bits_of_power_of_two<T>(first);

@@ -25,7 +25,9 @@ template <class T> struct PowerTable {
     using Int = typename Bits<T>::Int;
     alignas(64) T segment[16];        // about 1 / m, exact in 10 bits; segment[0] = 1
     alignas(64) T segment_power[16];  // segment^b
+    alignas(64) T segment_error[16];  // what its rounding left out, as a fraction of it
     alignas(64) T exponent_power[32]; // 2^(-b e) at (e + bias) & 31, for e of the fast range
+    alignas(64) T exponent_error[32]; // likewise
     alignas(64) T segment_log[16];    // -ln(segment)
     alignas(64) T q[max_terms];       // zero beyond `terms`
     T log_q[max_terms];               // ln(1 + s) = s * log_q(s)
@@ -33,6 +35,7 @@ template <class T> struct PowerTable {
     T exponent_high, exponent_low;    // b, halved `squarings` times, in two parts
     Int least_bits, bound_bits;       // bits of the fast range's least T, and of the first T above it
     int terms;                        // of q: 4, 5, 6, 16 (float); 10, 12, 16 (double)
+    bool careful;                     // so small an exponent that the tables' rounding is made good
     int squarings;                    // large exponents: the result's square root is computed, so many times
     bool fast;                        // there is a fast range, and no T >= floor lies below it
     bool zero, odd, integer;          // what b is; decides T <= 0

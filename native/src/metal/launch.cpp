@@ -267,7 +267,7 @@ private:
         } else {
             p.strip_lanes = width;
             p.strip_planes = 1;
-            p.strip_margin = gradient ? 2 * reach : reach;
+            p.strip_margin = gradient ? 2 * reach : int32_t(ceil_div(reach, 2) * 2); // rows begin at multiples of 32 bytes
             p.strip_outputs = width - 2 * p.strip_margin;
         }
         p.strips = int32_t(ceil_div(lanes, p.strip_outputs));

@@ -32,22 +32,28 @@ template <class V> SN_INLINE typename V::v mantissa_of(typename V::vi bits) {
 }
 
 // T^-b for T in the fast range, any value elsewhere; the tables stand in registers where there are enough.
-template <class V, int N> struct PowerFast {
-    typename V::Table16 segment, segment_power;
-    typename V::Table32 exponent_power;
+// Careful: small exponents are promised so few ulp that the rounding of the tables must be made good.
+template <class V, int N, bool Careful = false> struct PowerFast {
+    typename V::Table16 segment, segment_power, segment_error;
+    typename V::Table32 exponent_power, exponent_error;
     typename V::v q[N];
 
     explicit SN_LAMBDA PowerFast(const PowerTable<typename V::T> &p)
         : segment(V::table16(p.segment)), segment_power(V::table16(p.segment_power)),
-          exponent_power(V::table32(p.exponent_power)) {
+          segment_error(V::table16(p.segment_error)), exponent_power(V::table32(p.exponent_power)),
+          exponent_error(V::table32(p.exponent_error)) {
         for (int i = 0; i < N; ++i) q[i] = V::all(p.q[i]);
     }
     SN_INLINE typename V::v of(const PowerFast &p, typename V::v t) {
         const typename V::vi bits = V::bits(t), j = segment_of<V>(bits);
         const typename V::v s = V::fma(mantissa_of<V>(bits), V::lookup(p.segment, j), V::all(-1));
-        const typename V::v scale = V::lookup(p.segment_power, j) *
-                                    V::lookup(p.exponent_power, V::shift_right(bits, mantissa_bits<V>));
-        return V::fma(scale, s * polynomial<V, N>(p.q, s), scale);
+        const typename V::vi e = V::shift_right(bits, mantissa_bits<V>);
+        const typename V::v scale = V::lookup(p.segment_power, j) * V::lookup(p.exponent_power, e);
+        const typename V::v q = polynomial<V, N>(p.q, s);
+        if constexpr (Careful) {
+            const typename V::v error = V::lookup(p.segment_error, j) + V::lookup(p.exponent_error, e);
+            return V::fma(scale, V::fma(s, q, error), scale);
+        } else return V::fma(scale, s * q, scale);
     }
 };
 
@@ -128,9 +134,9 @@ template <class V> SN_INLINE typename V::vi in_range(const PowerTable<typename V
 }
 
 // T^-b for every T; a lane's way, and so its bits, depend on its own T alone.
-template <class V, int N>
-SN_INLINE typename V::v power_any(const PowerTable<typename V::T> &p, const PowerFast<V, N> &fast, typename V::v t) {
-    return V::choose(in_range<V>(p, t), PowerFast<V, N>::of(fast, t), power_general<V>(p, t));
+template <class V, class Fast>
+SN_INLINE typename V::v power_any(const PowerTable<typename V::T> &p, const Fast &fast, typename V::v t) {
+    return V::choose(in_range<V>(p, t), Fast::of(fast, t), power_general<V>(p, t));
 }
 
 // T^-b and T^-(b+1), `plus` being the table for b + 1.

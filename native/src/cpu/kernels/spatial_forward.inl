@@ -1,6 +1,7 @@
 // y = x * T^-beta.
 
-template <class V, int N> void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
+template <class V, int N, bool Careful = false>
+void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
     using T = typename V::T;
     using v = typename V::v;
     const SpatialScratch &layout = job.scratch;
@@ -19,8 +20,15 @@ template <class V, int N> void spatial_forward(const SpatialJob<typename V::T> &
     clear_margins<V>(job, scratch + layout.sum[0].sums, piece.c0, columns);
 
     const PowerTable<T> &power = *job.power;
-    const PowerFast<V, N> fast(power);
+    using Fast = PowerFast<V, N, Careful>;
+    const Fast fast(power);
     const v scale = V::all(job.scale), delta = V::all(job.delta);
+    // Large exponents multiply the error of T: there the rounding of scale, the same for all samples, is made good.
+    constexpr bool corrected = sizeof(T) == 4 && N > 4;
+    const v scale_rest = V::all(job.scale_rest);
+    auto energy = [&](v sum) SN_LAMBDA {
+        return V::fma(scale, sum, corrected ? V::fma(scale_rest, sum, delta) : delta);
+    };
     bool general = !power.fast;
     for (int64_t i0 = floor_to_batch(piece.r0); i0 < piece.r1; i0 += batch_rows) {
         const int64_t first = i0 - reach.up;
@@ -36,17 +44,17 @@ template <class V, int N> void spatial_forward(const SpatialJob<typename V::T> &
             if (!general)
                 Horizontal<V>::each(horizontal, sums, n, window, [&](int64_t c, auto lanes, v sum) SN_LAMBDA {
                     __builtin_prefetch(soon + c, 0, 2);
-                    const v t = V::fma(scale, sum, delta);
+                    const v t = energy(sum);
                     seen = V::max_unsigned(seen, V::bits(t));
-                    store<V>(ys + c, load<V>(xs + c, lanes) * PowerFast<V, N>::of(fast, t), lanes);
+                    store<V>(ys + c, load<V>(xs + c, lanes) * Fast::of(fast, t), lanes);
                 });
             if (__builtin_expect(general || left_range<V>(power, seen), 0)) {
                 horizontal.run(sums, n, window);
                 typename V::vi outside = V::all_int(0);
                 over_columns<V>(0, n, [&](int64_t c, auto lanes) SN_LAMBDA {
-                    const v t = V::fma(scale, V::load(window + c), delta);
+                    const v t = energy(V::load(window + c));
                     outside = outside | ~in_range<V>(power, t);
-                    store<V>(ys + c, load<V>(xs + c, lanes) * power_any<V, N>(power, fast, t), lanes);
+                    store<V>(ys + c, load<V>(xs + c, lanes) * power_any<V>(power, fast, t), lanes);
                 });
                 // The next row begins with the way that this one needed.
                 general = !power.fast || V::any_from(outside, 1);

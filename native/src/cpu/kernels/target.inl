@@ -30,13 +30,19 @@ namespace {
         else name<V, max_terms>(job, piece);                                                                           \
     }
 
-template <class V> void load_row(const SpatialJob<typename V::T> &job, int input, const char *base, int64_t row, typename V::T *to) {
+template <class V> void forward_float(const SpatialJob<float> &job, const Piece &piece) {
+    if (job.power->careful) return spatial_forward<V, 4, true>(job, piece);
+    SN_BY_TERMS(spatial_forward, power, 4, 5, 6)(job, piece);
+}
+
+template <class V>
+void load_row(const SpatialJob<typename V::T> &job, int input, const char *base, int64_t row, typename V::T *to) {
     Convert<V>::load(job, job.in[input], base + row * job.in[input].height, 0, job.L, to);
 }
 
 template <class V> constexpr SpatialKernels<typename V::T> kernels() {
     if constexpr (sizeof(typename V::T) == 4)
-        return {SN_BY_TERMS(spatial_forward, power, 4, 5, 6),
+        return {forward_float<V>,
                 SN_BY_TERMS(spatial_gradient, power_plus, 5, 6, 6),
                 spatial_gradient_documented<V, max_terms>,
                 SN_BY_TERMS(spatial_jvp, power_plus, 6, 6, 6),
