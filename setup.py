@@ -33,16 +33,16 @@ if sys.platform == "darwin" and sysconfig.get_platform().endswith("universal2") 
 build.sub_commands.insert(0, ("build_native", None))
 
 
-def copy_if_changed(source: Path, target: Path) -> None:
-    """Copy by content, not by time: two flavours of the library may take turns in one place."""
-    if not target.exists() or target.read_bytes() != source.read_bytes():
+def write_if_changed(target: Path, content: bytes) -> None:
+    """Compare contents, not times: two flavours of the library may take turns in one place."""
+    if not target.exists() or target.read_bytes() != content:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.unlink(missing_ok=True)  # a process may have the old file mapped
-        shutil.copyfile(source, target)
+        target.write_bytes(content)
 
 
 class build_native(Command):  # noqa: N801  (named as setuptools names commands)
-    """Build the core and lay library and headers into the package."""
+    """Build the core and lay library, headers and the files for CMake and pkg-config into the package."""
 
     description = "build the native core"
     user_options = [
@@ -61,11 +61,14 @@ class build_native(Command):  # noqa: N801  (named as setuptools names commands)
         self.set_undefined_options("build", *options)
         self.core = Core(jobs=int(self.parallel) if self.parallel else None, force=bool(self.force))
 
-    def layout(self) -> dict[str, Path]:
-        """Map each shipped file, by its place in the package, to where it is found after the build."""
+    def layout(self) -> dict[str, Path | str]:
+        """Map each shipped file, by its place in the package, to where it is found after the build, or its text."""
         headers = sorted((NATIVE / "include" / PACKAGE).glob("*.h"))
-        files = {f"include/{PACKAGE}/{header.name}": header for header in headers}
-        return {**files, f"lib/{self.core.library.name}": self.core.library}
+        return {
+            **{f"include/{PACKAGE}/{header.name}": header for header in headers},
+            f"lib/{self.core.library.name}": self.core.library,
+            **self.core.package_files(),
+        }
 
     def run(self) -> None:
         try:
@@ -74,7 +77,7 @@ class build_native(Command):  # noqa: N801  (named as setuptools names commands)
             raise SystemExit(f"spatialnorm: {error}") from None
         package = ROOT / PACKAGE if self.editable_mode else Path(self.build_lib) / PACKAGE
         for name, source in self.layout().items():
-            copy_if_changed(source, package / name)
+            write_if_changed(package / name, source.encode() if isinstance(source, str) else source.read_bytes())
 
     def get_source_files(self) -> list[str]:
         """Say what the sdist needs for this step."""
@@ -117,7 +120,11 @@ extension = Extension(
     [f"{PACKAGE}/_core.pyx"],
     include_dirs=["native/include", numpy.get_include()],
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
-    depends=[f"{PACKAGE}/_core.pyx", *map(str, Path(PACKAGE).glob("*.pxd")), "native/include/spatialnorm/spatialnorm.h"],
+    depends=[
+        f"{PACKAGE}/_core.pyx",
+        *map(str, Path(PACKAGE).glob("*.pxd")),
+        "native/include/spatialnorm/spatialnorm.h",
+    ],
     # A function that NumPy's headers do not declare would be found missing at import only.
     extra_compile_args=[
         "-O3",

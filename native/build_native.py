@@ -215,6 +215,26 @@ class Core:
     def library(self) -> Path:
         return self.folder / self.platform.library
 
+    def package_files(self) -> dict[str, str]:
+        """Return the texts by which CMake and pkg-config find the library, by their place in the package."""
+        name = self.platform.library
+        values = {
+            "VERSION": version(),
+            "LIBRARY": name,
+            "SONAME": f"@rpath/{name}" if self.platform.darwin else name,
+            "LINK": f"-lspatialnorm.{ABI}" if self.platform.darwin else f"-l:{name}",
+        }
+        places = {
+            "spatialnorm-config.cmake": "cmake",
+            "spatialnorm-config-version.cmake": "cmake",
+            "spatialnorm.pc": "lib/pkgconfig",
+        }
+        files = {}
+        for file, place in places.items():
+            text = (NATIVE / "cmake" / f"{file}.in").read_text()
+            files[f"{place}/{file}"] = re.sub(r"@([A-Z]+)@", lambda match: values[match[1]], text)
+        return files
+
     @property
     def metal(self) -> bool:
         if self.softmetal:
