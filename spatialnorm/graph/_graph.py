@@ -30,9 +30,10 @@ class Graph:
 
     The graph is read when it is made: nodes that no result needs are left out, and later changes to
     nodes do not reach it (but see `reload_from_nodes`). It is compiled at its first run, and again when
-    the shapes or dtypes of the sources change. From its second run on, a run with `out` allocates no
-    array. It may be run from many threads at once: each run takes a set of buffers of its own from
-    a pool, so there are as many sets as there ever were runs at a time.
+    the shapes or dtypes of the sources change; it remembers the last four of them, with their buffers.
+    From its second run on, a run with `out` allocates no array, unless `out` is a source that is still
+    to be read when the result is there. It may be run from many threads at once: each run takes a set
+    of buffers from a pool, so there are as many sets as there ever were runs at a time.
 
     Parameters
     ----------
