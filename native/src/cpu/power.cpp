@@ -216,13 +216,13 @@ template <class T> void make(double exponent, double floor, PowerTable<T> &t) {
     interpolate([&](double s) { return power_quotient(b, s); }, least_s, greatest_s, t.terms, c);
     for (int i = 0; i < max_terms; ++i) t.q[i] = i < t.terms ? T(c[i].high) : T(0);
 
-    // The fast range: up to 32 exponents from floor's on, as long as 2^(-b e) stays a normal number with room
-    // for segment_power.
+    // The fast range: up to 32 exponents, as long as 2^(-b e) stays a normal number with room for segment_power.
+    // It begins at floor's exponent, or, where floor tells nothing, as far below 1 as above.
     for (int e = 0; e < 32; ++e) t.exponent_power[e] = t.exponent_error[e] = T(0);
     const int limit = B::bias - 20;
-    const bool usable = floor > 0 && t.squarings == 0 && magnitude(floor) < power_of_two(limit) &&
-                        floor > power_of_two(-limit);
-    const int first = usable ? floor_log2(floor) : 0;
+    const bool known = floor > power_of_two(-limit) && floor < power_of_two(limit), usable = t.squarings == 0;
+    const int symmetric = magnitude(b) * 16 < limit ? 16 : int((limit - 1) / magnitude(b));
+    const int first = known ? floor_log2(floor) : -symmetric;
     int count = 0;
     while (usable && count < 32 && first + count < limit && magnitude(b * (first + count)) < limit) {
         const int e = first + count++;
@@ -231,7 +231,7 @@ template <class T> void make(double exponent, double floor, PowerTable<T> &t) {
         rounded = T(exact.high);
         t.exponent_error[(e + B::bias) & 31] = T(((exact - Pair(double(rounded))) / exact).high);
     }
-    t.fast = count > 0;
+    t.fast = known && count > 0;
     t.least_bits = bits_of_power_of_two<T>(first);
     t.bound_bits = bits_of_power_of_two<T>(first + count);
 }

@@ -37,7 +37,8 @@ template <class T> struct PowerTable {
     int terms;                        // of q: 4, 5, 6, 16 (float); 10, 12, 16 (double)
     bool careful;                     // so small an exponent that the tables' rounding is made good
     int squarings;                    // large exponents: the result's square root is computed, so many times
-    bool fast;                        // there is a fast range, and no T >= floor lies below it
+    bool fast;                        // there is a fast range, and no T >= floor lies below it: kernels check the
+                                      // upper bound alone
     bool zero, odd, integer;          // what b is; decides T <= 0
 };
 

@@ -129,7 +129,6 @@ template <class V> SN_INLINE bool left_range(const PowerTable<typename V::T> &p,
     return V::any_from(seen, p.bound_bits);
 }
 template <class V> SN_INLINE typename V::vi in_range(const PowerTable<typename V::T> &p, typename V::v t) {
-    if (!p.fast) return V::all_int(0);
     return V::below(V::subtract(V::bits(t), V::all_int(p.least_bits)), V::all_int(p.bound_bits - p.least_bits));
 }
 

@@ -23,11 +23,13 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
     using Fast = PowerFast<V, N, Careful>;
     const Fast fast(power);
     const v scale = V::all(job.scale), delta = V::all(job.delta);
-    // Large exponents multiply the error of T: there the rounding of scale, the same for all samples, is made good.
-    constexpr bool corrected = sizeof(T) == 4 && N > 4;
-    const v scale_rest = V::all(job.scale_rest);
+    // Large exponents multiply the error of T: there the rounding of scale, the same for all samples, is made good
+    // (but not for an infinite sum, with which its rest would give nan).
+    constexpr bool corrected = sizeof(T) == 4 && N > 5;
+    const v scale_rest = V::all(job.scale_rest), greatest = V::all(T(__FLT_MAX__));
     auto energy = [&](v sum) SN_LAMBDA {
-        return V::fma(scale, sum, corrected ? V::fma(scale_rest, sum, delta) : delta);
+        if constexpr (corrected) return V::fma(scale, sum, V::fma(scale_rest, V::lesser(sum, greatest), delta));
+        else return V::fma(scale, sum, delta);
     };
     bool general = !power.fast;
     for (int64_t i0 = floor_to_batch(piece.r0); i0 < piece.r1; i0 += batch_rows) {

@@ -19,6 +19,7 @@ struct F32 : Extension<float, int32_t, 8> {
     SN_INLINE v all(T x) { return _mm256_set1_ps(x); }
     SN_INLINE vi all_int(Int x) { return (vi)_mm256_set1_epi32(x); }
     SN_INLINE v fma(v a, v b, v c) { return _mm256_fmadd_ps(a, b, c); }
+    SN_INLINE v lesser(v a, v b) { return _mm256_min_ps(a, b); }
     SN_INLINE vi max_unsigned(vi a, vi b) { return (vi)_mm256_max_epu32((__m256i)a, (__m256i)b); }
     SN_INLINE bool any_from(vi a, Int bound) {
         return !_mm256_testz_si256((__m256i)(max_unsigned(a, all_int(bound)) == a), _mm256_set1_epi32(-1));
@@ -79,6 +80,7 @@ struct F64 : Extension<double, int64_t, 4> {
     SN_INLINE v all(T x) { return _mm256_set1_pd(x); }
     SN_INLINE vi all_int(Int x) { return (vi)_mm256_set1_epi64x(x); }
     SN_INLINE v fma(v a, v b, v c) { return _mm256_fmadd_pd(a, b, c); }
+    SN_INLINE v lesser(v a, v b) { return _mm256_min_pd(a, b); }
     SN_INLINE vi max_unsigned(vi a, vi b) {
         const vi sign = all_int(INT64_MIN);
         return (vi)_mm256_blendv_pd((__m256d)b, (__m256d)a, (__m256d)((a ^ sign) > (b ^ sign)));

@@ -17,6 +17,7 @@ struct F32 : Extension<float, int32_t, 16> {
     SN_INLINE v all(T x) { return _mm512_set1_ps(x); }
     SN_INLINE vi all_int(Int x) { return (vi)_mm512_set1_epi32(x); }
     SN_INLINE v fma(v a, v b, v c) { return _mm512_fmadd_ps(a, b, c); }
+    SN_INLINE v lesser(v a, v b) { return _mm512_min_ps(a, b); }
     SN_INLINE vi max_unsigned(vi a, vi b) { return (vi)_mm512_max_epu32((__m512i)a, (__m512i)b); }
     SN_INLINE bool any_from(vi a, Int bound) {
         return _mm512_cmpge_epu32_mask((__m512i)a, _mm512_set1_epi32(bound)) != 0;
@@ -62,6 +63,7 @@ struct F64 : Extension<double, int64_t, 8> {
     SN_INLINE v all(T x) { return _mm512_set1_pd(x); }
     SN_INLINE vi all_int(Int x) { return (vi)_mm512_set1_epi64(x); }
     SN_INLINE v fma(v a, v b, v c) { return _mm512_fmadd_pd(a, b, c); }
+    SN_INLINE v lesser(v a, v b) { return _mm512_min_pd(a, b); }
     SN_INLINE vi max_unsigned(vi a, vi b) { return (vi)_mm512_max_epu64((__m512i)a, (__m512i)b); }
     SN_INLINE bool any_from(vi a, Int bound) {
         return _mm512_cmpge_epu64_mask((__m512i)a, _mm512_set1_epi64(bound)) != 0;

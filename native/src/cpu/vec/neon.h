@@ -20,6 +20,7 @@ struct F32 : Extension<float, int32_t, 4> {
     SN_INLINE v all(T x) { return (v)vdupq_n_f32(x); }
     SN_INLINE vi all_int(Int x) { return (vi)vdupq_n_s32(x); }
     SN_INLINE v fma(v a, v b, v c) { return (v)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
+    SN_INLINE v lesser(v a, v b) { return choose(less(a, b), a, b); }
     SN_INLINE vi max_unsigned(vi a, vi b) { return (vi)vmaxq_u32((uint32x4_t)a, (uint32x4_t)b); }
     // Byte indices 4 i .. 4 i + 3 of 64 table bytes.
     SN_INLINE uint8x16_t byte_index(vi i) {
@@ -81,6 +82,7 @@ struct F64 : Extension<double, int64_t, 2> {
     SN_INLINE v all(T x) { return (v)vdupq_n_f64(x); }
     SN_INLINE vi all_int(Int x) { return (vi)vdupq_n_s64(x); }
     SN_INLINE v fma(v a, v b, v c) { return (v)vfmaq_f64((float64x2_t)c, (float64x2_t)a, (float64x2_t)b); }
+    SN_INLINE v lesser(v a, v b) { return choose(less(a, b), a, b); }
     SN_INLINE vi max_unsigned(vi a, vi b) {
         return (vi)vbslq_u64(vcgtq_u64((uint64x2_t)a, (uint64x2_t)b), (uint64x2_t)a, (uint64x2_t)b);
     }

@@ -27,6 +27,7 @@ template <class Real, class Integer, class Unsigned> struct Lane {
     SN_INLINE v all(T x) { return x; }
     SN_INLINE vi all_int(Int x) { return x; }
     SN_INLINE v fma(v a, v b, v c) { return a * b + c; }
+    SN_INLINE v lesser(v a, v b) { return a < b ? a : b; } // b if either is nan, on every target
     SN_INLINE vi bits(v x) {
         vi b;
         std::memcpy(&b, &x, sizeof b);
