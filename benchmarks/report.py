@@ -254,6 +254,7 @@ def plot(results: dict, file: Path) -> str:
     names = dict.fromkeys(r["contender"] for r in m.rows if r["section"] == section and "threads" not in r["contender"])
     figure, axes = pyplot.subplots(1, 2, figsize=(11, 4.8), sharey=True, layout="constrained")
     for axis, job in zip(axes, PASSES, strict=True):
+        axis.set_prop_cycle(color=[color for i, color in enumerate(pyplot.colormaps["tab10"].colors) if i != 3])
         for name in names:
             read = m.limit if name == LIMITS else m.time
             points = {

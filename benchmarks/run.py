@@ -219,7 +219,11 @@ def main() -> None:
     )
     wrong = [row for row in results["rows"] if not row["ok"] and row["contender"].startswith(OURS)]
     if wrong or OURS in results["missing"]:
-        sys.exit(f"{len(wrong)} results of spatialnorm are wrong." if wrong else f"{OURS}: {results['missing'][OURS]}")
+        sys.exit(
+            f"{len(wrong)} results of spatialnorm are wrong."
+            if wrong
+            else f"{OURS} cannot run (pip install . first): {results['missing'][OURS]}"
+        )
 
 
 if __name__ == "__main__":
