@@ -3,6 +3,7 @@
 #include "spatial_parameter_gradients.h"
 #include "spatial_general.h"
 #include "spatial_simd.h"
+#include "spatial_interleaved.h"
 #include "spatial_strip.h"
 
 // An entry point under the name that the host asks for.
@@ -27,49 +28,57 @@
     SPATIAL_ENTRY("spatial_jvp_general_" #type, spatial_jvp_general<type>)                              \
     SPATIAL_ENTRY("spatial_parameter_gradients_" #type, spatial_parameter_gradients<type>)
 
-// Windows of k x k: rows of a step, forward and gradient.
-#define SPATIAL_SIMD(type, k, forward_rows, gradient_rows)                                              \
-    SPATIAL_ENTRY("spatial_forward_simd_" #type "_" #k, spatial_forward_simd<type, k, forward_rows>)    \
-    SPATIAL_ENTRY("spatial_gradient_simd_" #type "_" #k, spatial_gradient_simd<type, k, gradient_rows>)
+// Windows of k x k. The host asks for the strip kernels by name, with the rows of a step and the columns of a strip.
+#define SPATIAL_SIMD(pass, type, k, rows) \
+    SPATIAL_ENTRY("spatial_" #pass "_simd_" #type "_" #k, spatial_##pass##_simd<type, k, rows>)
 
-// Windows of k x k: rows of a step, columns and interleaved channels of a strip. The host asks for them by name.
-#define SPATIAL_STRIP(pass, type, k, rows, width, channels)                                             \
-    SPATIAL_ENTRY("spatial_" #pass "_strip_" #type "_" #k "_" #rows "x" #width "x" #channels,           \
-                  spatial_##pass##_strip<type, k, rows, width, channels>)
+#define SPATIAL_INTERLEAVED(pass, type, k, columns, rows, channels)      \
+    SPATIAL_ENTRY("spatial_" #pass "_interleaved_" #type "_" #k "_" #columns "x" #channels, \
+                  spatial_##pass##_interleaved<type, k, columns, rows, channels>)
 
-#define SPATIAL_STRIPS(type)                       \
-    SPATIAL_STRIP(forward, type, 31, 8, 256, 1)    \
-    SPATIAL_STRIP(forward, type, 63, 8, 448, 1)    \
-    SPATIAL_STRIP(gradient, type, 11, 8, 256, 1)   \
-    SPATIAL_STRIP(gradient, type, 13, 8, 256, 1)   \
-    SPATIAL_STRIP(gradient, type, 15, 8, 256, 1)   \
-    SPATIAL_STRIP(gradient, type, 31, 8, 448, 1)   \
-    SPATIAL_STRIP(gradient, type, 63, 8, 384, 1)   \
-    SPATIAL_INTERLEAVED(type, 3, 2)                \
-    SPATIAL_INTERLEAVED(type, 5, 4)                \
-    SPATIAL_INTERLEAVED(type, 7, 4)                \
-    SPATIAL_INTERLEAVED(type, 9, 4)                \
-    SPATIAL_INTERLEAVED(type, 11, 4)               \
-    SPATIAL_INTERLEAVED(type, 13, 4)               \
-    SPATIAL_INTERLEAVED(type, 15, 4)
+#define SPATIAL_STRIP(pass, type, k, rows, width, each)                      \
+    SPATIAL_ENTRY("spatial_" #pass "_strip_" #type "_" #k "_" #rows "x" #width, \
+                  spatial_##pass##_strip<type, k, rows, width, each>)
 
-#define SPATIAL_INTERLEAVED(type, k, rows)             \
-    SPATIAL_STRIP(forward, type, k, rows, 64, 8)       \
-    SPATIAL_STRIP(gradient, type, k, rows, 64, 8)
+#define SPATIAL_ODD_WINDOW(type)                         \
+    SPATIAL_SIMD(forward, type, 3, 2)                    \
+    SPATIAL_SIMD(forward, type, 5, 4)                    \
+    SPATIAL_SIMD(forward, type, 7, 4)                    \
+    SPATIAL_SIMD(forward, type, 9, 4)                    \
+    SPATIAL_SIMD(forward, type, 11, 8)                   \
+    SPATIAL_SIMD(forward, type, 13, 8)                   \
+    SPATIAL_SIMD(forward, type, 15, 8)                   \
+    SPATIAL_STRIP(forward, type, 31, 8, 256, 8)          \
+    SPATIAL_STRIP(forward, type, 63, 8, 256, 16)         \
+    SPATIAL_SIMD(gradient, type, 3, 2)                   \
+    SPATIAL_SIMD(gradient, type, 5, 4)                   \
+    SPATIAL_SIMD(gradient, type, 7, 2)                   \
+    SPATIAL_STRIP(gradient, type, 9, 8, 128, 8)          \
+    SPATIAL_STRIP(gradient, type, 11, 8, 128, 8)         \
+    SPATIAL_STRIP(gradient, type, 13, 8, 256, 8)         \
+    SPATIAL_STRIP(gradient, type, 15, 8, 256, 8)         \
+    SPATIAL_STRIP(gradient, type, 31, 8, 384, 16)        \
+    SPATIAL_STRIP(gradient, type, 63, 8, 384, 16)        \
+    SPATIAL_INTERLEAVED(forward, type, 3, 4, 2, 16)      \
+    SPATIAL_INTERLEAVED(forward, type, 5, 4, 4, 16)      \
+    SPATIAL_INTERLEAVED(forward, type, 7, 4, 4, 16)      \
+    SPATIAL_INTERLEAVED(forward, type, 9, 4, 4, 16)      \
+    SPATIAL_INTERLEAVED(forward, type, 11, 4, 4, 16)     \
+    SPATIAL_INTERLEAVED(forward, type, 13, 4, 4, 16)     \
+    SPATIAL_INTERLEAVED(forward, type, 15, 4, 4, 16)     \
+    SPATIAL_INTERLEAVED(gradient, type, 3, 2, 2, 8)      \
+    SPATIAL_INTERLEAVED(gradient, type, 5, 2, 4, 8)      \
+    SPATIAL_INTERLEAVED(gradient, type, 7, 2, 4, 8)      \
+    SPATIAL_INTERLEAVED(gradient, type, 9, 2, 4, 8)      \
+    SPATIAL_INTERLEAVED(gradient, type, 11, 2, 4, 8)     \
+    SPATIAL_INTERLEAVED(gradient, type, 13, 2, 4, 8)     \
+    SPATIAL_INTERLEAVED(gradient, type, 15, 2, 4, 8)
 
-#define SPATIAL_ALL(type)          \
-    SPATIAL_ANY_WINDOW(type)       \
-    SPATIAL_SIMD(type, 3, 2, 2)    \
-    SPATIAL_SIMD(type, 5, 4, 4)    \
-    SPATIAL_SIMD(type, 7, 4, 2)    \
-    SPATIAL_SIMD(type, 9, 4, 2)    \
-    SPATIAL_SIMD(type, 11, 4, 2)   \
-    SPATIAL_SIMD(type, 13, 4, 2)   \
-    SPATIAL_SIMD(type, 15, 4, 2)   \
-    SPATIAL_STRIPS(type)
-
-SPATIAL_ALL(float)
-SPATIAL_ALL(half)
+SPATIAL_ANY_WINDOW(float)
+SPATIAL_ANY_WINDOW(half)
+SPATIAL_ODD_WINDOW(float)
+SPATIAL_ODD_WINDOW(half)
 #if __METAL_VERSION__ >= 310
-SPATIAL_ALL(bfloat)
+SPATIAL_ANY_WINDOW(bfloat)
+SPATIAL_ODD_WINDOW(bfloat)
 #endif

@@ -9,6 +9,7 @@
 #define SPATIAL_THREADS 256  // of a threadgroup, in kernels that work element by element
 #define SPATIAL_SIMDGROUPS 4  // of a threadgroup, in kernels where each works on its own
 #define SPATIAL_SIMD_COLUMNS 4  // columns of a lane there
+#define SPATIAL_INTERLEAVED_COLUMNS 64  // columns of a threadgroup, in kernels for interleaved channels
 #define SPATIAL_TILE 4096    // floats of threadgroup memory where window sums are added up
 
 // Strides of one image, in elements.
@@ -42,7 +43,7 @@ struct SpatialParams {
     int32_t mirrored;                      // the second window leans the other way (documented gradient)
 
     // Strips
-    int32_t aligned;                       // rows may be read and written as whole vectors
+    int32_t aligned;                       // elements that may be read and written together
     int32_t strips, segments, segment;     // strips side by side, segments one above the other, rows of one
     int32_t strip_lanes, strip_margin, strip_outputs;  // lanes of a strip; those before its outputs; its outputs
     int32_t tasks;                         // strips * segments * groups of planes

@@ -48,28 +48,53 @@ METAL_FUNC Column<T> column_of(device T* image, constant SpatialParams& p, int w
     return c;
 }
 
-// N rows from `row` on, V columns each; zero outside the image. What is read ahead of its use stays a T: a
-// conversion to float would wait for it.
+// V columns of one row; those outside the image are zero. The whole lane is in the image or out of it where vectors
+// are read, a pair likewise.
+template <int V, typename T>
+METAL_FUNC vec<T, V> read_pairs(device const T* at, bool inside, int columns)
+{
+    vec<T, V> v;
+    #pragma unroll
+    for (int c = 0; c < V; c += 2) {
+        const vec<T, 2> pair = inside && c < columns ? *(device const vec<T, 2>*)(at + c) : vec<T, 2>(T(0.0f));
+        v[c] = pair[0];
+        v[c + 1] = pair[1];
+    }
+    return v;
+}
+template <int V, typename T>
+METAL_FUNC vec<T, V> read_elements(device const T* at, long step, bool inside, int columns)
+{
+    vec<T, V> v;
+    #pragma unroll
+    for (int c = 0; c < V; ++c) v[c] = inside && c < columns ? at[step * c] : T(0.0f);
+    return v;
+}
+
+// N rows from `row` on; zero outside the image. What is read ahead of its use stays a T: a conversion to float would
+// wait for it. The branches are the same for the whole simdgroup.
 template <int V, int N, typename T>
 METAL_FUNC void read_rows(Column<const T> from, constant SpatialParams& p, SimdPlace place, int row, thread vec<T, V>* v)
 {
     device const T* at = from.start + from.row * row;
-    if (p.aligned != 0 && row >= 0 && row + N <= p.height) {    // the same for the whole simdgroup, as what follows
+    const int columns = p.width - place.column;
+    if (p.aligned == V && row >= 0 && row + N <= p.height) {
         #pragma unroll
         for (int r = 0; r < N; ++r, at += from.row) v[r] = place.inside ? *(device const vec<T, V>*)at : vec<T, V>(T(0.0f));
-    } else if (p.aligned != 0) {
+    } else if (p.aligned == V) {
         #pragma unroll
         for (int r = 0; r < N; ++r, at += from.row) {
             const bool inside = place.inside && uint(row + r) < uint(p.height);
             v[r] = inside ? *(device const vec<T, V>*)at : vec<T, V>(T(0.0f));
         }
+    } else if (p.aligned == 2) {
+        #pragma unroll
+        for (int r = 0; r < N; ++r, at += from.row)
+            v[r] = read_pairs<V>(at, place.inside && uint(row + r) < uint(p.height), columns);
     } else {
         #pragma unroll
-        for (int r = 0; r < N; ++r, at += from.row) {
-            const bool inside = place.inside && uint(row + r) < uint(p.height);
-            #pragma unroll
-            for (int c = 0; c < V; ++c) v[r][c] = inside && place.column + c < p.width ? at[from.column * c] : T(0.0f);
-        }
+        for (int r = 0; r < N; ++r, at += from.row)
+            v[r] = read_elements<V>(at, from.column, place.inside && uint(row + r) < uint(p.height), columns);
     }
 }
 
@@ -78,20 +103,27 @@ template <int V, int R, typename T>
 METAL_FUNC void write_rows(Column<T> to, constant SpatialParams& p, SimdPlace place, int row, thread const float* v)
 {
     device T* at = to.start + to.row * row;
-    if (p.aligned != 0) {
-        #pragma unroll
-        for (int r = 0; r < R; ++r, at += to.row) {
+    const int columns = p.width - place.column;
+    #pragma unroll
+    for (int r = 0; r < R; ++r, at += to.row) {
+        if (!place.owned || row + r >= place.last) continue;
+        if (p.aligned == V) {
             vec<T, V> out;
             #pragma unroll
             for (int c = 0; c < V; ++c) out[c] = T(v[r * V + c]);
-            if (place.owned && row + r < place.last) *(device vec<T, V>*)at = out;
-        }
-    } else {
-        #pragma unroll
-        for (int r = 0; r < R; ++r, at += to.row) {
+            *(device vec<T, V>*)at = out;
+        } else if (p.aligned == 2) {
+            #pragma unroll
+            for (int c = 0; c < V; c += 2) {
+                vec<T, 2> out;
+                out[0] = T(v[r * V + c]);
+                out[1] = T(v[r * V + c + 1]);
+                if (c < columns) *(device vec<T, 2>*)(at + c) = out;
+            }
+        } else {
             #pragma unroll
             for (int c = 0; c < V; ++c)
-                if (place.owned && row + r < place.last && place.column + c < p.width) at[to.column * c] = T(v[r * V + c]);
+                if (c < columns) at[to.column * c] = T(v[r * V + c]);
         }
     }
 }
@@ -111,11 +143,21 @@ METAL_FUNC void square_sums(thread ColumnWindow<K, R>& window, thread const vec<
     for (int r = 0; r < R; ++r) sums[r * V + c] = columns[r];
 }
 
-template <typename T, int K, int V, int R>
-METAL_FUNC void forward_simd(device const T* x, device T* y, constant SpatialParams& p, int task, int lane)
+// Window sums along R rows, V columns to a lane, across the lanes of a simdgroup.
+template <int K, int V, int R>
+struct SimdRows {
+    METAL_FUNC void sum(thread const float* v, thread float* sums)
+    {
+        #pragma unroll
+        for (int r = 0; r < R; ++r) simd_row_sums<K, V>(v + r * V, sums + r * V);
+    }
+};
+
+// `rows` sums along the rows: SimdRows, or what does the same for a threadgroup.
+template <int K, int V, int R, typename T, typename Rows>
+METAL_FUNC void forward_walk(device const T* x, device T* y, constant SpatialParams& p, SimdPlace place, thread Rows& rows)
 {
     constexpr int half_k = K / 2;
-    const SimdPlace place = simd_place<V>(p, task, lane);
     const Column<const T> from = column_of(x, p, 0, place);
     const Column<T> to = column_of(y, p, 1, place);
 
@@ -131,14 +173,13 @@ METAL_FUNC void forward_simd(device const T* x, device T* y, constant SpatialPar
     for (; row < place.last; row += R) {
         #pragma unroll
         for (int r = 0; r < R; ++r) xs[K - 1 + r] = next[r];
-        read_rows<V, R>(from, p, place, row + R + half_k, next);
+        if (row + R < place.last) read_rows<V, R>(from, p, place, row + R + half_k, next);
         float sums[R * V];
         #pragma unroll
         for (int c = 0; c < V; ++c) square_sums<K, V, R>(window[c], xs, c, sums);
-        if (row >= place.first) {    // the same for the whole simdgroup
+        if (row >= place.first) {    // the same for all lanes
             float out[R * V];
-            #pragma unroll
-            for (int r = 0; r < R; ++r) simd_row_sums<K, V>(sums + r * V, out + r * V);
+            rows.sum(sums, out);
             #pragma unroll
             for (int i = 0; i < R * V; ++i) out[i] = base(p, out[i]);
             powers<R * V>(p, out, out);
@@ -153,17 +194,17 @@ METAL_FUNC void forward_simd(device const T* x, device T* y, constant SpatialPar
 
 // Two window sums in a row: T from x, then the adjoint sum of u, half a window behind it. x and dy are read once
 // (and again in the margins), dx is written once.
-template <typename T, int K, int V, int R>
-METAL_FUNC void gradient_simd(device const T* dy, device const T* x, device T* dx, constant SpatialParams& p, int task,
-                              int lane)
+template <int K, int V, int R, typename T, typename Rows>
+METAL_FUNC void gradient_walk(device const T* dy, device const T* x, device T* dx, constant SpatialParams& p,
+                              SimdPlace place, thread Rows& rows)
 {
     constexpr int half_k = K / 2;
-    const SimdPlace place = simd_place<V>(p, task, lane);
     const Column<const T> from_dy = column_of(dy, p, 0, place), from_x = column_of(x, p, 1, place);
     const Column<T> to = column_of(dx, p, 2, place);
 
     ColumnWindow<K, R> window[V], u_window[V];
-    vec<T, V> xs[K - 1 + R], next_x[R], next_dy[R];    // rows row on; row + R + K - 1 on; row + R + half_k on
+    vec<T, V> xs[K - 1 + R];                           // rows row on
+    vec<T, V> next_x[R], next_dy[R];   // rows row + K - 1 on, row + half_k on
     float us[(K - 1 + R) * V];                         // rows row - half_k on
     float direct[(half_k + R) * V];                    // dy * T^-beta, rows row on
     #pragma unroll
@@ -189,22 +230,22 @@ METAL_FUNC void gradient_simd(device const T* dy, device const T* x, device T* d
         for (int r = 0; r < R; ++r) xs[K - 1 + r] = next_x[r];
         #pragma unroll
         for (int i = 0; i < R * V; ++i) slopes[i] = float(next_dy[i / V][i % V]);
-        read_rows<V, R>(from_x, p, place, row + R + K - 1, next_x);
-        read_rows<V, R>(from_dy, p, place, row + R + half_k, next_dy);
+        if (row + R < place.last) {
+            read_rows<V, R>(from_x, p, place, row + R + K - 1, next_x);
+            read_rows<V, R>(from_dy, p, place, row + R + half_k, next_dy);
+        }
         #pragma unroll
         for (int c = 0; c < V; ++c) square_sums<K, V, R>(window[c], xs, c, sums);
         if (row >= first_u) {
             float t[R * V], power[R * V], power_1[R * V];
-            #pragma unroll
-            for (int r = 0; r < R; ++r) simd_row_sums<K, V>(sums + r * V, t + r * V);
+            rows.sum(sums, t);
             #pragma unroll
             for (int i = 0; i < R * V; ++i) t[i] = base(p, t[i]);
             powers<R * V>(p, t, power, power_1);
             #pragma unroll
             for (int i = 0; i < R * V; ++i) {
                 const int r = half_k + i / V, c = i % V;
-                const bool inside = place.inside && uint(row + r) < uint(p.height) &&
-                                    (p.aligned != 0 || place.column + c < p.width);
+                const bool inside = place.inside && uint(row + r) < uint(p.height) && place.column + c < p.width;
                 const float u = slopes[i] * float(xs[r][c]) * power_1[i];
                 direct[half_k * V + i] = slopes[i] * power[i];
                 us[(K - 1) * V + i] = inside ? u : 0.0f;
@@ -224,8 +265,7 @@ METAL_FUNC void gradient_simd(device const T* dy, device const T* x, device T* d
         }
         if (row >= place.first) {
             float out[R * V];
-            #pragma unroll
-            for (int r = 0; r < R; ++r) simd_row_sums<K, V>(sums + r * V, out + r * V);
+            rows.sum(sums, out);
             #pragma unroll
             for (int i = 0; i < R * V; ++i) out[i] = fma(-p.factor * float(xs[i / V][i % V]), out[i], direct[i]);
             write_rows<V, R>(to, p, place, row, out);
@@ -248,7 +288,9 @@ kernel void spatial_forward_simd(device const T* x [[buffer(0)]],
                                  uint lane [[thread_index_in_simdgroup]])
 {
     const int task = int(group * SPATIAL_SIMDGROUPS + simdgroup);
-    if (task < p.tasks) forward_simd<T, K, SPATIAL_SIMD_COLUMNS, R>(x, y, p, task, int(lane));
+    if (task >= p.tasks) return;
+    SimdRows<K, SPATIAL_SIMD_COLUMNS, R> rows;
+    forward_walk<K, SPATIAL_SIMD_COLUMNS, R>(x, y, p, simd_place<SPATIAL_SIMD_COLUMNS>(p, task, int(lane)), rows);
 }
 
 template <typename T, int K, int R>
@@ -261,5 +303,7 @@ kernel void spatial_gradient_simd(device const T* dy [[buffer(0)]],
                                   uint lane [[thread_index_in_simdgroup]])
 {
     const int task = int(group * SPATIAL_SIMDGROUPS + simdgroup);
-    if (task < p.tasks) gradient_simd<T, K, SPATIAL_SIMD_COLUMNS, R>(dy, x, dx, p, task, int(lane));
+    if (task >= p.tasks) return;
+    SimdRows<K, SPATIAL_SIMD_COLUMNS, R> rows;
+    gradient_walk<K, SPATIAL_SIMD_COLUMNS, R>(dy, x, dx, p, simd_place<SPATIAL_SIMD_COLUMNS>(p, task, int(lane)), rows);
 }

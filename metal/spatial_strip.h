@@ -1,24 +1,23 @@
-// Strips of one threadgroup, for larger windows and for interleaved channels (NHWC).
+// Strips of one threadgroup, for larger odd square windows.
 //
-// A threadgroup owns WIDTH columns of CHANNELS planes, one thread to each, and walks down the image, R rows at a
-// time. A thread sums its own column (column_sums) over the window's rows. These sums go to
+// A threadgroup owns WIDTH columns, one thread to each, and walks down the image, R rows at a time. A thread sums its own column (column_sums) over the window's rows. These sums go to
 // threadgroup memory, where a thread sums some neighbouring windows of one row. The gradient does this twice, first
 // for T and then, half a window behind, for the adjoint sum.
 #pragma once
 #include "spatial_simd.h"
 
 // Rows of threadgroup memory. The padding spreads what neighbouring threads read over the memory's banks.
-constexpr int strip_pitch(int width, int channels) { return width * channels + (channels == 1 ? 4 : channels); }
-constexpr int strip_floats(int rows, int width, int channels) { return 2 * rows * strip_pitch(width, channels) + 8; }
+constexpr int strip_pitch(int width) { return width + 4; }
+constexpr int strip_floats(int rows, int width) { return 2 * rows * strip_pitch(width); }
 
 // Each thread holds R rows v of its column: result[r] is the sum over columns column - K / 2 .. column + K / 2,
 // undefined where these leave the strip. A thread sums EACH neighbouring windows of one row, which share most of
 // their terms; for more than R of them only some of the threads have work.
-template <int K, int R, int WIDTH, int CHANNELS, int EACH>
+template <int K, int R, int WIDTH, int EACH>
 METAL_FUNC void strip_row_sums(thread const float* v, threadgroup float4* memory, int thread_index, thread float* result)
 {
-    constexpr int pitch = strip_pitch(WIDTH, CHANNELS);
-    static_assert(WIDTH % EACH == 0, "a thread sums EACH windows");
+    constexpr int pitch = strip_pitch(WIDTH), quads = ceil_div(K - 1 + EACH, 4);
+    static_assert(WIDTH % EACH == 0 && EACH % 4 == 0, "a thread sums EACH windows");
     threadgroup float* in = (threadgroup float*)memory;
     threadgroup float* out = in + R * pitch;
     #pragma unroll
@@ -26,50 +25,34 @@ METAL_FUNC void strip_row_sums(thread const float* v, threadgroup float4* memory
     threadgroup_barrier(mem_flags::mem_threadgroup);
 
     // Neighbouring threads take different rows, and so different banks of memory.
-    const int channel = thread_index % CHANNELS, row = thread_index / CHANNELS % R;
-    const int first = thread_index / (CHANNELS * R) * EACH;    // the first window's first column
+    const int row = thread_index % R, first = thread_index / R * EACH;    // the first window's first column
     if (first + K <= WIDTH) {
-        float w[round_up(K - 1 + EACH, 4)], s[EACH];
-        threadgroup const float* from = in + row * pitch + first * CHANNELS + channel;
-        threadgroup float* to = out + row * pitch + first * CHANNELS + channel;
-        if (CHANNELS == 1) {
-            #pragma unroll
-            for (int q = 0; q < ceil_div(K - 1 + EACH, 4); ++q) {
-                const float4 f = first + 4 * q < WIDTH ? *(threadgroup const float4*)(from + 4 * q) : float4(0.0f, 0.0f, 0.0f, 0.0f);
-                w[4 * q] = f.x;
-                w[4 * q + 1] = f.y;
-                w[4 * q + 2] = f.z;
-                w[4 * q + 3] = f.w;
-            }
-        } else {
-            #pragma unroll
-            for (int c = 0; c < K - 1 + EACH; ++c) w[c] = first + c < WIDTH ? from[c * CHANNELS] : 0.0f;
+        float w[4 * quads], s[EACH];
+        threadgroup const float4* from = (threadgroup const float4*)(in + row * pitch + first);
+        threadgroup float4* to = (threadgroup float4*)(out + row * pitch + first);
+        #pragma unroll
+        for (int q = 0; q < quads; ++q) {
+            const float4 f = first + 4 * q < WIDTH ? from[q] : float4(0.0f, 0.0f, 0.0f, 0.0f);
+            w[4 * q] = f.x;
+            w[4 * q + 1] = f.y;
+            w[4 * q + 2] = f.z;
+            w[4 * q + 3] = f.w;
         }
         sliding_sums<K, EACH, 1>(w, s);
-        if (CHANNELS == 1) {
-            #pragma unroll
-            for (int q = 0; q < EACH / 4; ++q)
-                *(threadgroup float4*)(to + 4 * q) = float4(s[4 * q], s[4 * q + 1], s[4 * q + 2], s[4 * q + 3]);
-        } else {
-            #pragma unroll
-            for (int c = 0; c < EACH; ++c) to[c * CHANNELS] = s[c];
-        }
+        #pragma unroll
+        for (int q = 0; q < EACH / 4; ++q) to[q] = float4(s[4 * q], s[4 * q + 1], s[4 * q + 2], s[4 * q + 3]);
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    const int window = max(thread_index - K / 2 * CHANNELS, 0);
+    const int window = max(thread_index - K / 2, 0);
     #pragma unroll
     for (int r = 0; r < R; ++r) result[r] = out[r * pitch + window];
 }
 
-// Windows that a thread sums: more where they are long.
-constexpr int windows_each(int k, int rows, int channels) { return channels == 1 && k > 9 ? 16 : rows; }
-
 // Where a thread works: as a lane of SimdPlace with a single column.
-template <int WIDTH, int CHANNELS>
 METAL_FUNC SimdPlace strip_place(constant SpatialParams& p, int task, int thread_index)
 {
     const int strip = task % p.strips, segment = task / p.strips % p.segments, planes = task / p.strips / p.segments;
-    const int plane = planes * CHANNELS + thread_index % CHANNELS, sub = thread_index / CHANNELS;
+    const int plane = planes, sub = thread_index;
     SimdPlace place;
     place.column = strip * p.strip_outputs - p.strip_margin + sub;
     place.first = segment * p.segment;
@@ -104,12 +87,12 @@ METAL_FUNC void write_column(Column<T> to, SimdPlace place, int row, thread cons
         if (place.owned && row + r < place.last) *at = T(v[r]);
 }
 
-template <typename T, int K, int R, int WIDTH, int CHANNELS>
+template <typename T, int K, int R, int WIDTH, int EACH>
 METAL_FUNC void forward_strip(device const T* x, device T* y, constant SpatialParams& p, threadgroup float4* memory,
                               int task, int thread_index)
 {
     constexpr int half_k = K / 2;
-    const SimdPlace place = strip_place<WIDTH, CHANNELS>(p, task, thread_index);
+    const SimdPlace place = strip_place(p, task, thread_index);
     const Column<const T> from = column_of(x, p, 0, place);
     const Column<T> to = column_of(y, p, 1, place);
 
@@ -142,7 +125,7 @@ METAL_FUNC void forward_strip(device const T* x, device T* y, constant SpatialPa
         }
         column_sums<K, R>(window, leaving, coming, sums);
         if (row >= place.first) {    // the same for the whole threadgroup
-            strip_row_sums<K, R, WIDTH, CHANNELS, windows_each(K, R, CHANNELS)>(sums, memory, thread_index, sums);
+            strip_row_sums<K, R, WIDTH, EACH>(sums, memory, thread_index, sums);
             #pragma unroll
             for (int r = 0; r < R; ++r) sums[r] = base(p, sums[r]);
             powers<R>(p, sums, sums);
@@ -155,17 +138,18 @@ METAL_FUNC void forward_strip(device const T* x, device T* y, constant SpatialPa
     }
 }
 
-template <typename T, int K, int R, int WIDTH, int CHANNELS>
+template <typename T, int K, int R, int WIDTH, int EACH>
 METAL_FUNC void gradient_strip(device const T* dy, device const T* x, device T* dx, constant SpatialParams& p,
                                threadgroup float4* memory, int task, int thread_index)
 {
     constexpr int half_k = K / 2;
-    const SimdPlace place = strip_place<WIDTH, CHANNELS>(p, task, thread_index);
+    const SimdPlace place = strip_place(p, task, thread_index);
     const Column<const T> from_dy = column_of(dy, p, 0, place), from_x = column_of(x, p, 1, place);
     const Column<T> to = column_of(dx, p, 2, place);
 
-    // As in forward_strip; the leaving rows of x are those of the rows written.
-    constexpr bool keep = K <= 31;
+    // As in forward_strip; the leaving rows of x are those of the rows written. Where registers suffice, dy too is
+    // read a step ahead.
+    constexpr bool keep = K <= 31, early = K <= 15;
     constexpr int kept = keep ? K - 1 : 0;
     ColumnWindow<K, R> window, u_window;
     clear(window);
@@ -173,7 +157,7 @@ METAL_FUNC void gradient_strip(device const T* dy, device const T* x, device T* 
     float xs[kept + R];            // the last rows are the coming ones
     float us[K - 1 + R];           // rows row - half_k on
     float direct[half_k + R];      // dy * T^-beta, rows row on
-    T next_x[R], next_leaving[R];
+    T next_x[R], next_dy[R], next_leaving[R];
     #pragma unroll
     for (int i = 0; i < K - 1; ++i) us[i] = 0.0f;
     #pragma unroll
@@ -185,6 +169,7 @@ METAL_FUNC void gradient_strip(device const T* dy, device const T* x, device T* 
     int start = first_u - round_up(K - 1, R);
     if (start + K - 1 + R <= 0) start += R;    // a step above the image finds zeros only
     read_column<R>(from_x, p, place, start + K - 1, next_x);
+    if (early) read_column<R>(from_dy, p, place, start + half_k, next_dy);
     if (!keep) read_column<R>(from_x, p, place, start, next_leaving);
     for (int row = start; row < place.last; row += R) {
         float coming[R], leaving[R], sums[R];
@@ -197,7 +182,13 @@ METAL_FUNC void gradient_strip(device const T* dy, device const T* x, device T* 
         }
         // What is needed after a window sum is read before it.
         read_column<R>(from_x, p, place, row + R + K - 1, next_x);
-        read_column<R>(from_dy, p, place, row + half_k, slopes);
+        if (early) {
+            #pragma unroll
+            for (int r = 0; r < R; ++r) slopes[r] = next_dy[r];
+            read_column<R>(from_dy, p, place, row + R + half_k, next_dy);
+        } else {
+            read_column<R>(from_dy, p, place, row + half_k, slopes);
+        }
         if (!keep) {
             read_column<R>(from_x, p, place, row + R, next_leaving);
             read_column<R>(from_x, p, place, row + half_k, centre);
@@ -205,7 +196,7 @@ METAL_FUNC void gradient_strip(device const T* dy, device const T* x, device T* 
         column_sums<K, R>(window, leaving, coming, sums);
         if (row >= first_u) {
             float power_1[R];
-            strip_row_sums<K, R, WIDTH, CHANNELS, windows_each(K, R, CHANNELS)>(sums, memory, thread_index, sums);
+            strip_row_sums<K, R, WIDTH, EACH>(sums, memory, thread_index, sums);
             #pragma unroll
             for (int r = 0; r < R; ++r) sums[r] = base(p, sums[r]);
             powers<R>(p, sums, sums, power_1);
@@ -219,7 +210,7 @@ METAL_FUNC void gradient_strip(device const T* dy, device const T* x, device T* 
         }
         if (row >= place.first) {
             if (!keep) read_column<R>(from_x, p, place, row, written);
-            strip_row_sums<K, R, WIDTH, CHANNELS, windows_each(K, R, CHANNELS)>(sums, memory, thread_index, sums);
+            strip_row_sums<K, R, WIDTH, EACH>(sums, memory, thread_index, sums);
             #pragma unroll
             for (int r = 0; r < R; ++r) sums[r] = fma(-p.factor * (keep ? xs[r] : float(written[r])), sums[r], direct[r]);
             write_column<R>(to, place, row, sums);
@@ -233,18 +224,18 @@ METAL_FUNC void gradient_strip(device const T* dy, device const T* x, device T* 
     }
 }
 
-template <typename T, int K, int R, int WIDTH, int CHANNELS>
+template <typename T, int K, int R, int WIDTH, int EACH>
 kernel void spatial_forward_strip(device const T* x [[buffer(0)]],
                                   device T* y [[buffer(1)]],
                                   constant SpatialParams& p [[buffer(2)]],
                                   uint group [[threadgroup_position_in_grid]],
                                   uint thread_index [[thread_index_in_threadgroup]])
 {
-    threadgroup float4 memory[strip_floats(R, WIDTH, CHANNELS) / 4];
-    forward_strip<T, K, R, WIDTH, CHANNELS>(x, y, p, memory, int(group), int(thread_index));
+    threadgroup float4 memory[strip_floats(R, WIDTH) / 4];
+    forward_strip<T, K, R, WIDTH, EACH>(x, y, p, memory, int(group), int(thread_index));
 }
 
-template <typename T, int K, int R, int WIDTH, int CHANNELS>
+template <typename T, int K, int R, int WIDTH, int EACH>
 kernel void spatial_gradient_strip(device const T* dy [[buffer(0)]],
                                    device const T* x [[buffer(1)]],
                                    device T* dx [[buffer(2)]],
@@ -252,6 +243,6 @@ kernel void spatial_gradient_strip(device const T* dy [[buffer(0)]],
                                    uint group [[threadgroup_position_in_grid]],
                                    uint thread_index [[thread_index_in_threadgroup]])
 {
-    threadgroup float4 memory[strip_floats(R, WIDTH, CHANNELS) / 4];
-    gradient_strip<T, K, R, WIDTH, CHANNELS>(dy, x, dx, p, memory, int(group), int(thread_index));
+    threadgroup float4 memory[strip_floats(R, WIDTH) / 4];
+    gradient_strip<T, K, R, WIDTH, EACH>(dy, x, dx, p, memory, int(group), int(thread_index));
 }

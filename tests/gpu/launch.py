@@ -13,7 +13,7 @@ NATIVE = msl.ROOT / "native"
 PASSES = {"forward": 0, "gradient": 1, "jvp": 2, "parameter_gradients": 3}
 DTYPES = {"half": 1, "bfloat": 2, "float": 3}
 ITEMSIZE = {"half": 2, "bfloat": 2, "float": 4}
-DESIGNS = {"automatic": 0, "plain": 1, "general": 2, "simd": 3, "strip": 4}
+DESIGNS = {"automatic": 0, "plain": 1, "general": 2, "simd": 3, "strip": 4, "interleaved": 5}
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Operation:
     aligned: bool = False
     scratch_limit: int = 0
     concurrency: int = 0
-    strip: tuple[int, int] = (0, 0)
+    tile: tuple[int, int] = (0, 0)
 
     def with_(self, **changes) -> Operation:
         return replace(self, **changes)
@@ -111,7 +111,7 @@ def make_launch(operation: Operation, shape, strides, axes=(-2, -1)) -> Launch:
     operands = (Array * len(arrays))(*arrays)
     table = lib.launch_table_create(ctypes.byref(params), PASSES[operation.which], operands, len(arrays), axes[0] % ndim,
                                     axes[1] % ndim, DESIGNS[operation.design], int(operation.aligned), operation.scratch_limit,
-                                    operation.concurrency, *operation.strip)
+                                    operation.concurrency, *operation.tile)
     try:
         error = lib.launch_table_error(table).decode()
         if error:

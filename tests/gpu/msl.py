@@ -117,9 +117,14 @@ def instance(library: Library, name: str, function: str, *arguments) -> Instance
 
 
 def threads(instance: Instance) -> int:
-    """Threads of a threadgroup, which the strip kernels have in their names."""
-    strip = re.search(r"_\d+x(\d+)x(\d+)$", instance.name)
-    return int(strip[1]) * int(strip[2]) if strip else 128 if "_simd_" in instance.name else 256
+    """Threads of a threadgroup, from the kernel's template arguments."""
+    kernel, _, arguments = instance.function.partition("<")
+    numbers = [int(a) for a in arguments.rstrip(">").split(",") if a.strip().isdigit()]
+    if kernel.endswith("_strip"):
+        return numbers[2]  # k, rows, width, each
+    if kernel.endswith("_interleaved"):
+        return 64 // numbers[1] * numbers[3]  # k, columns, rows, channels
+    return 128 if kernel.endswith("_simd") else 256
 
 
 def plain_type(kind: str) -> str:

@@ -132,6 +132,7 @@ public:
             switch (design_) {
             case Design::plain: build_plain(); break;
             case Design::simd: build_simd(); break;
+            case Design::interleaved: build_interleaved(); break;
             case Design::strip: build_strip(); break;
             default: build_general();
             }
@@ -150,7 +151,7 @@ private:
         return std::min(planes_, std::max<int64_t>(1, by_scratch / unit) * shape_.inner);
     }
 
-    bool in_one_pass() const { return design_ == Design::simd || design_ == Design::strip; }
+    bool in_one_pass() const { return design_ == Design::simd || design_ == Design::interleaved || design_ == Design::strip; }
 
     // Square odd windows, as spatial.metal instantiates them; 0 for all others.
     int32_t odd_square() const {
@@ -159,32 +160,42 @@ private:
         const bool odd = s.kernel_height == s.kernel_width && s.kernel_width % 2 == 1;
         return pass && !shape_.clamp && odd && s.kernel_width <= 63 ? int32_t(s.kernel_width) : 0;
     }
-    bool takes_simd(int32_t k) const { return k >= 3 && k <= 15; }
+    bool gradient() const { return problem_.pass == SN_GRADIENT; }
 
     struct Strip {
-        int32_t rows, width, channels; // width 0: no kernel
+        int32_t rows, width; // width 0: no kernel
     };
     Strip strip(int32_t k) const {
-        const bool gradient = problem_.pass == SN_GRADIENT;
-        Strip s = {8, 0, 1};
-        if (shape_.inner > 1) s = {k == 3 ? 2 : 4, k >= 3 && k <= 15 ? 64 : 0, 8};
-        else if (k == 31) s.width = gradient ? 448 : 256;
-        else if (k == 63) s.width = gradient ? 384 : 448;
-        else if (gradient && k >= 11 && k <= 15) s.width = 256;
-        if (options_.strip_rows) s.rows = options_.strip_rows;
-        if (options_.strip_width) s.width = options_.strip_width;
+        Strip s = {8, 0};
+        if (k == 31) s.width = gradient() ? 384 : 256;
+        else if (k == 63) s.width = gradient() ? 384 : 256;
+        else if (gradient() && k >= 9 && k <= 15) s.width = k <= 11 ? 128 : 256;
+        if (options_.design == Design::strip && options_.tile[0]) s = {options_.tile[0], options_.tile[1]};
         return s;
     }
 
+    // What each design takes, the fastest first.
     Design choose_design() const {
         const int32_t k = odd_square();
-        if (options_.design == Design::simd && !takes_simd(k))
-            fail(SN_UNSUPPORTED, "the simdgroup kernels take odd square windows of 3 to 15, edge zero, forward and gradient only");
-        if (options_.design == Design::strip && !strip(k).width)
-            fail(SN_UNSUPPORTED, "no strip kernel takes this window, edge, pass and layout");
-        if (options_.design != Design::automatic) return options_.design;
-        if (strip(k).width) return Design::strip;
-        return takes_simd(k) ? Design::simd : Design::general;
+        const bool small = k >= 3 && k <= 15, interleaved = shape_.inner > 1, tall = strip(k).width != 0;
+        switch (options_.design) {
+        case Design::automatic:
+            if (interleaved) return small ? Design::interleaved : Design::general;
+            return tall ? Design::strip : small ? Design::simd : Design::general;
+        case Design::simd:
+            if (!small || (gradient() && k > 7))
+                fail(SN_UNSUPPORTED, "the simdgroup kernels take odd square windows of 3 to 15, to 7 in the gradient, and edge zero");
+            break;
+        case Design::interleaved:
+            if (!small) fail(SN_UNSUPPORTED, "the interleaved kernels take odd square windows of 3 to 15 and edge zero");
+            break;
+        case Design::strip:
+            if (!tall) fail(SN_UNSUPPORTED, "no strip kernel takes this window, edge and pass");
+            break;
+        case Design::plain:
+        case Design::general: break;
+        }
+        return options_.design;
     }
 
     Binding operand(int index) const { return {Binding::operand, index, offsets_[index]}; }
@@ -252,58 +263,76 @@ private:
         }
     }
 
-    void build_simd() {
-        constexpr int32_t width = 32, columns = SPATIAL_SIMD_COLUMNS;
-        const bool gradient = problem_.pass == SN_GRADIENT;
-        const int32_t k = int32_t(problem_.spatial.kernel_width);
-        const int32_t reach = int32_t(ceil_div(k / 2, columns)), lanes = int32_t(ceil_div(base_.width, columns));
-        SpatialParams p = base_;
-        p.aligned = aligned(columns) ? columns : aligned(2) ? 2 : 1;
-        if (lanes + reach <= width) { // whole planes side by side, zeros between them
-            p.strip_lanes = lanes + reach;
-            p.strip_planes = width / p.strip_lanes;
+    // Cuts the width into strips of `lanes` lanes of `columns` columns, of which `margin` on each side, twice for the
+    // gradient, are computed only for their neighbours. `zeros` lanes must stand beside a whole image.
+    void set_strips(SpatialParams &p, int32_t lanes, int32_t columns, int32_t margin, int32_t zeros) const {
+        const int32_t wanted = int32_t(ceil_div(p.width, columns));
+        if (wanted + zeros <= lanes) {
             p.strip_margin = 0;
-            p.strip_outputs = lanes;
+            p.strip_outputs = wanted;
         } else {
-            p.strip_lanes = width;
-            p.strip_planes = 1;
-            p.strip_margin = gradient ? 2 * reach : int32_t(ceil_div(reach, 2) * 2); // rows begin at multiples of 32 bytes
-            p.strip_outputs = width - 2 * p.strip_margin;
+            p.strip_margin = margin;
+            p.strip_outputs = lanes - 2 * margin;
         }
-        p.strips = int32_t(ceil_div(lanes, p.strip_outputs));
-        const int64_t side_by_side = ceil_div(p.planes, p.strip_planes) * p.strips;
-        set_segments(p, side_by_side, options_.concurrency / width, gradient ? 2 * k : k, 4);
+        p.strip_lanes = lanes;
+        p.strip_planes = 1;
+        p.strips = int32_t(ceil_div(wanted, p.strip_outputs));
+    }
+
+    // One dispatch of a kernel that walks down strips.
+    void add_strips(SpatialParams &p, const char *design, const char *suffix, int32_t k, int64_t side_by_side, int32_t rows,
+                    int32_t threads, int32_t tasks_each) {
+        const int64_t at_once = std::max<int64_t>(1, options_.concurrency * tasks_each / threads);
+        set_segments(p, side_by_side, at_once, gradient() ? 2 * k : k, rows);
         p.tasks = to_int(side_by_side * p.segments, "the number of strips");
         char name[64];
-        std::snprintf(name, sizeof name, gradient ? "spatial_gradient_simd_%s_%d" : "spatial_forward_simd_%s_%d", type_, k);
-        Dispatch &d = gradient ? add(name, false, {operand(0), operand(1), operand(2)}, ceil_div(p.tasks, SPATIAL_SIMDGROUPS), p)
-                               : add(name, false, {operand(0), operand(1)}, ceil_div(p.tasks, SPATIAL_SIMDGROUPS), p);
-        d.threads = SPATIAL_SIMDGROUPS * width;
+        std::snprintf(name, sizeof name, "spatial_%s_%s_%s_%d%s", gradient() ? "gradient" : "forward", design, type_, k, suffix);
+        const int64_t groups = ceil_div(p.tasks, tasks_each);
+        Dispatch &d = gradient() ? add(name, false, {operand(0), operand(1), operand(2)}, groups, p)
+                                 : add(name, false, {operand(0), operand(1)}, groups, p);
+        d.threads = uint32_t(threads);
+    }
+
+    void build_simd() {
+        constexpr int32_t width = 32, columns = SPATIAL_SIMD_COLUMNS;
+        const int32_t k = odd_square(), reach = int32_t(ceil_div(k / 2, columns));
+        SpatialParams p = base_;
+        p.aligned = aligned(columns) ? columns : aligned(2) ? 2 : 1;
+        set_strips(p, width, columns, gradient() ? 2 * reach : reach, reach);
+        if (p.strip_margin == 0) { // whole planes side by side, zeros between them
+            p.strip_lanes = p.strip_outputs + reach;
+            p.strip_planes = width / p.strip_lanes;
+        }
+        const int64_t side_by_side = ceil_div(p.planes, p.strip_planes) * p.strips;
+        add_strips(p, "simd", "", k, side_by_side, 4, SPATIAL_SIMDGROUPS * width, SPATIAL_SIMDGROUPS);
+    }
+
+    void build_interleaved() {
+        const int32_t k = odd_square();
+        int32_t columns = gradient() ? 2 : 4, channels = gradient() ? 8 : 16; // columns of a thread
+        if (options_.tile[0]) columns = options_.tile[0], channels = options_.tile[1];
+        const int32_t reach = int32_t(ceil_div(k / 2, columns)), lanes = SPATIAL_INTERLEAVED_COLUMNS / columns;
+        SpatialParams p = base_;
+        p.aligned = 1;
+        set_strips(p, lanes, columns, gradient() ? 2 * reach : reach, 0);
+        char suffix[32];
+        std::snprintf(suffix, sizeof suffix, "_%dx%d", columns, channels);
+        add_strips(p, "interleaved", suffix, k, ceil_div(p.planes, channels) * p.strips, 4, lanes * channels, 1);
     }
 
     void build_strip() {
-        const bool gradient = problem_.pass == SN_GRADIENT;
         const int32_t k = odd_square();
         const Strip s = strip(k);
         SpatialParams p = base_;
+        set_strips(p, s.width, 1, gradient() ? k - 1 : k / 2, s.width);
         if (p.width + k - 1 <= s.width) { // the whole width, with zeros on both sides
             p.strip_margin = k / 2;
             p.strip_outputs = p.width;
-        } else {
-            p.strip_margin = gradient ? k - 1 : k / 2;
-            p.strip_outputs = s.width - 2 * p.strip_margin;
+            p.strips = 1;
         }
-        p.strips = int32_t(ceil_div(p.width, p.strip_outputs));
-        const int64_t side_by_side = ceil_div(p.planes, s.channels) * p.strips;
-        const int32_t threads = s.width * s.channels;
-        set_segments(p, side_by_side, std::max<int64_t>(1, options_.concurrency / threads), gradient ? 2 * k : k, s.rows);
-        p.tasks = to_int(side_by_side * p.segments, "the number of strips");
-        char name[64];
-        std::snprintf(name, sizeof name, "spatial_%s_strip_%s_%d_%dx%dx%d", gradient ? "gradient" : "forward", type_, k,
-                      s.rows, s.width, s.channels);
-        Dispatch &d = gradient ? add(name, false, {operand(0), operand(1), operand(2)}, p.tasks, p)
-                               : add(name, false, {operand(0), operand(1)}, p.tasks, p);
-        d.threads = uint32_t(threads);
+        char suffix[32];
+        std::snprintf(suffix, sizeof suffix, "_%dx%d", s.rows, s.width);
+        add_strips(p, "strip", suffix, k, int64_t(p.planes) * p.strips, s.rows, s.width, 1);
     }
 
     enum Side { forward_side, adjoint_side };

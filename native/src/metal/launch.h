@@ -34,13 +34,14 @@ struct Launch {
 };
 
 // Which kernels: the fastest that take the problem, or those of one design, for tests.
-enum class Design : int32_t { automatic, plain, general, simd, strip };
+enum class Design : int32_t { automatic, plain, general, simd, strip, interleaved };
 
 struct LaunchOptions {
     Design design = Design::automatic;
     bool aligned = false;                 // every operand starts at a multiple of 16 bytes
     int64_t concurrency = 65536;          // threads that the device runs at a time, roughly
-    int32_t strip_rows = 0, strip_width = 0; // of a strip kernel; 0: as spatial.metal instantiates it
+    // For measurements, 0 otherwise: rows and columns of a strip kernel; columns and channels of an interleaved one.
+    int32_t tile[2] = {0, 0};
     int64_t scratch_limit = 64ll << 20;   // bytes; one plane (or one group of interleaved planes) may exceed it
 };
 
