@@ -10,7 +10,7 @@
 #define SN_TEXT2(x) #x
 #define SN_TEXT(x) SN_TEXT2(x)
 #ifndef SN_VERSION
-#error "SN_VERSION must be defined by the build"
+#  error "SN_VERSION must be defined by the build"
 #endif
 
 namespace {
@@ -52,8 +52,7 @@ extern "C" {
 
 sn_status sn_plan_create_nd(const sn_params *params, sn_pass pass, sn_device device, const sn_array *operands,
                             int32_t n_operands, int32_t axis_height, int32_t axis_width, sn_plan **plan) {
-    return guarded(
-        [&] { create(params, pass, device, operands, n_operands, axis_height, axis_width, plan); });
+    return guarded([&] { create(params, pass, device, operands, n_operands, axis_height, axis_width, plan); });
 }
 
 sn_status sn_plan_create(const sn_params *params, sn_pass pass, sn_device device, const sn_tensor *operands,
@@ -84,7 +83,8 @@ sn_status sn_plan_run(const sn_plan *plan, void *const *data, int32_t n_data) {
                      data ? int(n_data) : 0);
         if (problem.elements != 0)
             for (int i = 0; i < n_data; ++i)
-                if (!data[i]) sn::fail(SN_INVALID_ARGUMENT, "data[%d] (%s) must not be NULL", i, problem.operands[i].name);
+                if (!data[i])
+                    sn::fail(SN_INVALID_ARGUMENT, "data[%d] (%s) must not be NULL", i, problem.operands[i].name);
         plan->run(data, sn::check_overlap(problem, data));
     });
 }

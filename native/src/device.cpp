@@ -2,11 +2,7 @@
 #include "error.h"
 
 namespace sn {
-namespace {
-
-const Backend *const backends[] = {&cpu_backend, &metal_backend};
-
-} // namespace
+namespace { const Backend *const backends[] = {&cpu_backend, &metal_backend}; } // namespace
 
 int device_count() {
     int n = 0;

@@ -9,8 +9,8 @@ namespace sn {
 struct Backend {
     const char *kind;
     sn_device first_device;
-    int (*count)();                                                // including those that cannot run
-    void (*describe)(int index, sn_device_info &info);             // fills name, description, available
+    int (*count)();                                                           // including those that cannot run
+    void (*describe)(int index, sn_device_info &info);                        // fills name, description, available
     std::unique_ptr<sn_plan> (*make_plan)(int index, const Problem &problem); // throws sn::Error
 };
 

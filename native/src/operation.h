@@ -5,8 +5,8 @@
 namespace sn {
 
 struct Operands {
-    int n;                           // the last one is the output
-    bool image_output;               // the output has the inputs' shape and dtype; else `values` float64
+    int n;             // the last one is the output
+    bool image_output; // the output has the inputs' shape and dtype; else `values` float64
     int64_t values;
     const char *names[max_operands]; // as the user knows them
 };

@@ -62,8 +62,8 @@ Text shape_text(const sn_array &a) {
 void check_dtypes(const Operands &rules, const sn_array *operands, int n_images) {
     for (int i = 0; i < n_images; ++i)
         if (!itemsize(operands[i].dtype))
-            fail(SN_INVALID_TYPE, "%s must be float16, bfloat16, float32 or float64, not dtype code %d",
-                 rules.names[i], int(operands[i].dtype));
+            fail(SN_INVALID_TYPE, "%s must be float16, bfloat16, float32 or float64, not dtype code %d", rules.names[i],
+                 int(operands[i].dtype));
     for (int i = 1; i < n_images; ++i)
         if (operands[i].dtype != operands[0].dtype)
             fail(SN_INVALID_TYPE, "%s and %s must have one dtype, but are %s and %s", rules.names[0], rules.names[i],
@@ -91,8 +91,8 @@ void check_shapes(const Operands &rules, const sn_array *operands, int n_images)
 
 void check_axes(int ndim, int axis_height, int axis_width) {
     if (axis_height < 0 || axis_height >= ndim || axis_width < 0 || axis_width >= ndim || axis_height == axis_width)
-        fail(SN_INVALID_ARGUMENT, "axes must be two different axes of an array of %d, not (%d, %d)", ndim,
-             axis_height, axis_width);
+        fail(SN_INVALID_ARGUMENT, "axes must be two different axes of an array of %d, not (%d, %d)", ndim, axis_height,
+             axis_width);
 }
 
 // The bytes that an operand spans; an overflow here would be one in every kernel.
@@ -164,7 +164,8 @@ void validate(const sn_params *params, sn_pass pass, const sn_array *operands, i
               int axis_width, Problem &problem) {
     if (!params) fail(SN_INVALID_ARGUMENT, "params must not be NULL");
     const Operation *operation = find_operation(params->operation);
-    if (!operation) fail(SN_INVALID_ARGUMENT, "params names operation %d, which does not exist", int(params->operation));
+    if (!operation)
+        fail(SN_INVALID_ARGUMENT, "params names operation %d, which does not exist", int(params->operation));
     if (params->size != operation->params_size)
         fail(SN_INVALID_ARGUMENT, "params.size must be %u for %s, not %u", operation->params_size, operation->name,
              params->size);

@@ -7,7 +7,7 @@
 
 namespace sn {
 
-constexpr int max_axes = 64;    // NumPy's own limit
+constexpr int max_axes = 64; // NumPy's own limit
 constexpr int max_operands = 4;
 
 struct Operation;

@@ -37,7 +37,9 @@
 #  define SN_ENUM(name) enum name : int32_t
 extern "C" {
 #else
-#  define SN_ENUM(name) typedef int32_t name; enum
+#  define SN_ENUM(name)     \
+      typedef int32_t name; \
+      enum
 #endif
 
 SN_ENUM(sn_status) {
@@ -53,11 +55,17 @@ SN_ENUM(sn_status) {
 SN_ENUM(sn_dtype) { SN_FLOAT16 = 1, SN_BFLOAT16 = 2, SN_FLOAT32 = 3, SN_FLOAT64 = 4 };
 
 /* What stands outside the image: zeros, or the nearest edge sample. */
-SN_ENUM(sn_edge) { SN_EDGE_ZERO = 0, SN_EDGE_CLAMP = 1 };
+SN_ENUM(sn_edge) {
+    SN_EDGE_ZERO = 0,
+    SN_EDGE_CLAMP = 1
+};
 
 /* The exact vector-Jacobian product, or the formula that Apple's header prints (zero edge only),
  * which is not the derivative of the forward pass. */
-SN_ENUM(sn_gradient) { SN_GRADIENT_EXACT = 0, SN_GRADIENT_DOCUMENTED = 1 };
+SN_ENUM(sn_gradient) {
+    SN_GRADIENT_EXACT = 0,
+    SN_GRADIENT_DOCUMENTED = 1
+};
 
 /* Passes and their operands, in order. The last operand is the output, the others are inputs. */
 SN_ENUM(sn_pass) {
@@ -148,8 +156,8 @@ SN_API int32_t sn_get_num_threads(void);
 
 typedef struct sn_device_info {
     sn_device device;
-    int32_t available;       /* 0: named, but cannot run; the description says why */
-    const char *kind;        /* "cpu", "metal" */
+    int32_t available; /* 0: named, but cannot run; the description says why */
+    const char *kind;  /* "cpu", "metal" */
     const char *name;
     const char *description; /* the strings live as long as the library */
 } sn_device_info;

@@ -5,7 +5,7 @@
 #include <cstring>
 #include <initializer_list>
 #if defined(__x86_64__)
-#include <cpuid.h>
+#  include <cpuid.h>
 #endif
 
 namespace sn {
@@ -45,7 +45,8 @@ struct Candidate {
     const Target *target;
     bool (*runs)();
 };
-const Candidate candidates[] = { // best first
+const Candidate candidates[] = {
+// best first
 #if defined(SN_HAVE_AVX512)
     {&avx512::target, has_avx512},
 #endif

@@ -54,9 +54,7 @@ template <class T> class SpatialPlan final : public sn_plan {
     int64_t blocks_outer = 1;
     Reach halo; // rows that a piece reads above and below its own
 
-    bool exact_gradient() const {
-        return problem.pass == SN_GRADIENT && problem.spatial.gradient == SN_GRADIENT_EXACT;
-    }
+    bool exact_gradient() const { return problem.pass == SN_GRADIENT && problem.spatial.gradient == SN_GRADIENT_EXACT; }
     bool sums_only() const { return problem.pass == SN_PARAMETER_GRADIENTS; }
     int n_inputs() const { return problem.n_operands - 1; }
 
@@ -212,7 +210,8 @@ template <class T> class SpatialPlan final : public sn_plan {
         if (threads > 1) {
             const int64_t some = in_place ? threads : 4 * int64_t(threads);
             const int64_t least_rows = std::max<int64_t>(32, 2 * (halo.up + halo.down));
-            c.strips = std::max<int64_t>(1, std::min((some + c.blocks * c.tiles - 1) / (c.blocks * c.tiles), job.H / least_rows));
+            c.strips = std::max<int64_t>(
+                1, std::min((some + c.blocks * c.tiles - 1) / (c.blocks * c.tiles), job.H / least_rows));
         }
         c.strip_rows = round_up((job.H + c.strips - 1) / c.strips, batch_rows);
         c.strips = (job.H + c.strip_rows - 1) / c.strip_rows;
@@ -254,8 +253,7 @@ template <class T> class SpatialPlan final : public sn_plan {
     }
 
   public:
-    explicit SpatialPlan(const Problem &p)
-        : sn_plan(p), all(kernels<T>(target())), kernel(choose_kernel(all, p)) {
+    explicit SpatialPlan(const Problem &p) : sn_plan(p), all(kernels<T>(target())), kernel(choose_kernel(all, p)) {
         const double floor = double(T(p.spatial.delta));
         power = power_table<T>(p.spatial.beta, floor);
         if (p.pass != SN_FORWARD) power_plus = power_table<T>(p.spatial.beta + 1, floor);
@@ -281,7 +279,8 @@ template <class T> class SpatialPlan final : public sn_plan {
             if (sums_only()) finish_parameter_gradients(nullptr, 0, output);
             return;
         }
-        const int threads = int(std::max<int64_t>(1, std::min<int64_t>(num_threads(), problem.elements / samples_per_thread)));
+        const int threads =
+            int(std::max<int64_t>(1, std::min<int64_t>(num_threads(), problem.elements / samples_per_thread)));
         // All memory first: nothing is written before it is there.
         Cut cuts[2];
         int64_t pieces = 0, scratch = 0, saved[2][2] = {}, total = 0;
@@ -308,7 +307,8 @@ template <class T> class SpatialPlan final : public sn_plan {
         T *const saved_base = reinterpret_cast<T *>(sums + values), *const scratch_base = saved_base + total;
         for (int g = 0; g < n_groups; ++g)
             for (int i = 0; i < n_inputs(); ++i)
-                if (saved[g][i]) save(groups[g], cuts[g], i, static_cast<const char *>(data[i]), saved_base + saved[g][i] - 1);
+                if (saved[g][i])
+                    save(groups[g], cuts[g], i, static_cast<const char *>(data[i]), saved_base + saved[g][i] - 1);
 
         parallel_for(pieces, workers, [&](int64_t index, int worker) {
             const int g = index < cuts[0].pieces() ? 0 : 1;
@@ -324,11 +324,13 @@ template <class T> class SpatialPlan final : public sn_plan {
             for (int i = 0; i < n_inputs(); ++i) {
                 piece.in[i] = start_of(group, i, static_cast<const char *>(data[i]), block);
                 piece.aliased[i] = in_place >> i & 1;
-                piece.saved[i] = saved[g][i] ? saved_base + saved[g][i] - 1 + (block * c.strips + strip) * saved_rows() * job.L
-                                             : nullptr;
+                piece.saved[i] = saved[g][i]
+                                     ? saved_base + saved[g][i] - 1 + (block * c.strips + strip) * saved_rows() * job.L
+                                     : nullptr;
             }
-            piece.out = sums_only() ? nullptr
-                                    : const_cast<char *>(start_of(group, n_inputs(), static_cast<const char *>(output), block));
+            piece.out = sums_only()
+                            ? nullptr
+                            : const_cast<char *>(start_of(group, n_inputs(), static_cast<const char *>(output), block));
             piece.scratch = scratch_base + worker * scratch;
             piece.values = sums_only() ? sums + 3 * index : nullptr;
             kernel(job, piece);

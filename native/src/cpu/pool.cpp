@@ -11,7 +11,7 @@
 #include <system_error>
 #include <thread>
 #if defined(__linux__)
-#include <sched.h>
+#  include <sched.h>
 #endif
 
 namespace sn {
@@ -76,8 +76,8 @@ constexpr int spins = 400;
 constexpr int most_workers = 255;
 
 class Pool {
-    std::mutex busy;             // held by the caller whose job runs
-    std::mutex mutex;            // guards what follows
+    std::mutex busy;  // held by the caller whose job runs
+    std::mutex mutex; // guards what follows
     std::condition_variable wake, done;
     Job job{};
     int workers = 0, wanted = 0; // threads started; those that the job wants

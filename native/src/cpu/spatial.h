@@ -51,9 +51,9 @@ template <class T> struct SpatialJob {
     Reach reach;  // of the window, not beyond the image, in samples
     Reach beyond; // clamp edge: what the window reaches further than `reach`
     bool clamp;
-    T scale, delta;   // T = scale * sum + delta
-    T scale_rest;     // what the rounding of scale left out
-    T factor;       // of the gradient's second term
+    T scale, delta;                          // T = scale * sum + delta
+    T scale_rest;                            // what the rounding of scale left out
+    T factor;                                // of the gradient's second term
     const PowerTable<T> *power, *power_plus; // T^-beta, T^-(beta+1)
     Access in[2], out;
     bool one_use[2]; // the input's rows are read once and need no ring

@@ -5,8 +5,7 @@ template <class V, int N, class C> SN_INLINE typename V::v polynomial(const C *c
     if constexpr (N == 1) {
         if constexpr (std::is_same<C, typename V::v>::value) return c[0];
         else return V::all(c[0]);
-    }
-    else {
+    } else {
         constexpr int half = N > 8 ? 8 : N > 4 ? 4 : N > 2 ? 2 : 1, level = N > 8 ? 3 : N > 4 ? 2 : N > 2 ? 1 : 0;
         return V::fma(polynomial<V, N - half>(c + half, powers), powers[level], polynomial<V, half>(c, powers));
     }
@@ -27,7 +26,7 @@ template <class V> SN_INLINE typename V::vi segment_of(typename V::vi bits) {
     return V::shift_right(bits, mantissa_bits<V> - 4);
 }
 template <class V> SN_INLINE typename V::v mantissa_of(typename V::vi bits) {
-    constexpr typename V::Int mask = (typename V::Int(1) << mantissa_bits<V>) - 1;
+    constexpr typename V::Int mask = (typename V::Int(1) << mantissa_bits<V>)-1;
     return V::real((bits & V::all_int(mask)) | V::all_int(one_bits<V>));
 }
 
@@ -85,9 +84,8 @@ template <class V> SN_INLINE Scales<V> scales(typename V::v n) {
     n = V::choose(V::less(n, V::all(-most)), V::all(-most), n);
     n = V::choose(V::less(V::all(most), n), V::all(most), n);
     // Rounded to an integer by the addition, whose low bits then hold it.
-    auto integer = [&](typename V::v x) SN_LAMBDA {
-        return V::subtract(V::bits(x + V::all(magic)), V::bits(V::all(magic)));
-    };
+    auto integer = [&](typename V::v x)
+                       SN_LAMBDA { return V::subtract(V::bits(x + V::all(magic)), V::bits(V::all(magic))); };
     auto power = [&](typename V::vi k) SN_LAMBDA {
         return V::real(V::shift_left(V::add(k, V::all_int(Bits<T>::bias)), mantissa_bits<V>));
     };
@@ -109,7 +107,8 @@ template <class V> SN_INLINE typename V::v power_general(const PowerTable<typena
     typename V::v r = V::fma(segment_power, s * polynomial<V, max_terms>(p.q, s), segment_power);
     // 2^(-b e) = 2^n 2^f, with b e in two parts.
     const typename V::v high = x.exponent * V::all(-p.exponent_high);
-    const typename V::v low = V::fma(x.exponent, V::all(-p.exponent_high), -high) + x.exponent * V::all(-p.exponent_low);
+    const typename V::v low =
+        V::fma(x.exponent, V::all(-p.exponent_high), -high) + x.exponent * V::all(-p.exponent_low);
     const typename V::v n = (high + V::all(magic)) - V::all(magic);
     r = r * polynomial<V, max_terms>(p.exp2_q, (high - n) + low);
     const Scales<V> scale = scales<V>(n);

@@ -29,12 +29,10 @@ template <class V> struct Convert {
     static void load(const SpatialJob<T> &job, const Access &a, const char *row, int64_t c0, int64_t c1, T *to) {
         switch (job.dtype) {
         case SN_FLOAT16:
-            if constexpr (sizeof(T) == 4)
-                load_as<uint16_t>(job, a, row, c0, c1, to, V::load_f16, float_from_f16);
+            if constexpr (sizeof(T) == 4) load_as<uint16_t>(job, a, row, c0, c1, to, V::load_f16, float_from_f16);
             break;
         case SN_BFLOAT16:
-            if constexpr (sizeof(T) == 4)
-                load_as<uint16_t>(job, a, row, c0, c1, to, V::load_bf16, float_from_bf16);
+            if constexpr (sizeof(T) == 4) load_as<uint16_t>(job, a, row, c0, c1, to, V::load_bf16, float_from_bf16);
             break;
         default: load_as<T>(job, a, row, c0, c1, to, V::load, [](T x) { return x; });
         }
@@ -42,12 +40,10 @@ template <class V> struct Convert {
     static void store(const SpatialJob<T> &job, const Access &a, char *row, int64_t c0, int64_t c1, const T *from) {
         switch (job.dtype) {
         case SN_FLOAT16:
-            if constexpr (sizeof(T) == 4)
-                store_as<uint16_t>(job, a, row, c0, c1, from, V::store_f16, f16_from_float);
+            if constexpr (sizeof(T) == 4) store_as<uint16_t>(job, a, row, c0, c1, from, V::store_f16, f16_from_float);
             break;
         case SN_BFLOAT16:
-            if constexpr (sizeof(T) == 4)
-                store_as<uint16_t>(job, a, row, c0, c1, from, V::store_bf16, bf16_from_float);
+            if constexpr (sizeof(T) == 4) store_as<uint16_t>(job, a, row, c0, c1, from, V::store_bf16, bf16_from_float);
             break;
         default: store_as<T>(job, a, row, c0, c1, from, V::store, [](T x) { return x; });
         }

@@ -37,8 +37,7 @@ template <class V> struct EdgeRows {
 
 // The same for the first and last columns; `sums` is a row of vertical sums and `window` its window sums, both
 // at the piece's first column.
-template <class T>
-void release_edge_columns(const SpatialJob<T> &job, const Piece &piece, const T *sums, T *window) {
+template <class T> void release_edge_columns(const SpatialJob<T> &job, const Piece &piece, const T *sums, T *window) {
     const int64_t I = job.I, last = job.L - I;
     const int64_t full_left = job.reach.left + job.beyond.left, full_right = job.reach.right + job.beyond.right;
     for (int64_t c = piece.c0; c < smaller(piece.c1, I); ++c)
@@ -65,7 +64,8 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
     T *const u_ring = scratch + layout.u_ring + layout.lead, *const g_ring = scratch + layout.g_ring + layout.lead;
     clear<V>(scratch + layout.zeros, pitch);
 
-    Source<V> grad_y(job, piece, 0, scratch, wanted.from, wanted.to), x(job, piece, 1, scratch, columns.from, columns.to);
+    Source<V> grad_y(job, piece, 0, scratch, wanted.from, wanted.to),
+        x(job, piece, 1, scratch, columns.from, columns.to);
     const Sink<V> out{job, piece, scratch + layout.out};
     Vertical<V> squares(reach.up + reach.down + 1, layout, layout.sum[0], scratch);
     Vertical<V> adjoint(reach.up + reach.down + 1, layout, layout.sum[1], scratch);

@@ -21,13 +21,13 @@ namespace {
 #include "spatial_parameters.inl"
 
 // Calls kernel<V, N> with N the number of polynomial terms that the table has, or the next greater choice.
-#define SN_BY_TERMS(name, table, A, B, C)                                                                              \
-    [](const SpatialJob<typename V::T> &job, const Piece &piece) {                                                    \
-        const int terms = job.table->terms;                                                                            \
-        if (terms <= A) name<V, A>(job, piece);                                                                        \
-        else if (terms <= B) name<V, B>(job, piece);                                                                   \
-        else if (terms <= C) name<V, C>(job, piece);                                                                   \
-        else name<V, max_terms>(job, piece);                                                                           \
+#define SN_BY_TERMS(name, table, A, B, C)                          \
+    [](const SpatialJob<typename V::T> &job, const Piece &piece) { \
+        const int terms = job.table->terms;                        \
+        if (terms <= A) name<V, A>(job, piece);                    \
+        else if (terms <= B) name<V, B>(job, piece);               \
+        else if (terms <= C) name<V, C>(job, piece);               \
+        else name<V, max_terms>(job, piece);                       \
     }
 
 template <class V> void forward_float(const SpatialJob<float> &job, const Piece &piece) {
@@ -49,12 +49,9 @@ template <class V> constexpr SpatialKernels<typename V::T> kernels() {
                 spatial_parameter_gradients<V, max_terms>,
                 load_row<V>};
     else
-        return {SN_BY_TERMS(spatial_forward, power, 10, 12, 12),
-                SN_BY_TERMS(spatial_gradient, power_plus, 12, 12, 12),
-                spatial_gradient_documented<V, max_terms>,
-                spatial_jvp<V, max_terms>,
-                spatial_parameter_gradients<V, max_terms>,
-                load_row<V>};
+        return {SN_BY_TERMS(spatial_forward, power, 10, 12, 12), SN_BY_TERMS(spatial_gradient, power_plus, 12, 12, 12),
+                spatial_gradient_documented<V, max_terms>,       spatial_jvp<V, max_terms>,
+                spatial_parameter_gradients<V, max_terms>,       load_row<V>};
 }
 
 #define SN_NAME2(x) #x

@@ -56,7 +56,7 @@ template <int K, int At = 0, class Get> SN_INLINE auto tree(const Get &get) {
 template <class V> struct Vertical {
     using T = typename V::T;
     using v = typename V::v;
-    const int64_t height, rest, blocks, pitch; // height = 7 + rest + 8 blocks
+    const int64_t height, rest, blocks, pitch;  // height = 7 + rest + 8 blocks
     T *const sums, *const block, *const prefix; // rows, at the piece's first column
     int64_t batch = INT64_MIN;                  // number of the last batch
 
@@ -134,8 +134,7 @@ template <class V> struct Vertical {
         });
     }
 
-    template <bool HasCore, class Values>
-    void shared(const Values &values, int64_t j, int64_t from, int64_t to) {
+    template <bool HasCore, class Values> void shared(const Values &values, int64_t j, int64_t from, int64_t to) {
         T *const oldest = block + j * pitch;
         over_columns<V>(from, to, [&](int64_t c, auto n) SN_LAMBDA {
             v before[batch_rows], core = V::all(T(0));
@@ -171,8 +170,8 @@ template <class V, int K, int Left> struct Rolling {
     const T *next;
 
     SN_INLINE void push(Rolling &s, const T *p) {
-        SN_UNROLL for (int l = 0; l <= top; ++l)
-            SN_UNROLL for (int d = 0; d + 1 < depth; ++d) s.stream[l][d] = s.stream[l][d + 1];
+        SN_UNROLL for (int l = 0; l <= top; ++l) SN_UNROLL for (int d = 0; d + 1 < depth; ++d) s.stream[l][d] =
+            s.stream[l][d + 1];
         s.stream[0][depth - 1] = V::load(p);
         build<0>(s);
     }
@@ -259,8 +258,9 @@ template <class V> struct Horizontal {
         R r = R::start(row);
         for (int64_t c = 0; c < n; c += V::W) V::store(out + c, R::step(r));
     }
-    template <int... K> static void rolled_any(std::integer_sequence<int, K...>, bool mirrored, int64_t width,
-                                               const T *row, int64_t n, T *out) {
+    template <int... K>
+    static void rolled_any(std::integer_sequence<int, K...>, bool mirrored, int64_t width, const T *row, int64_t n,
+                           T *out) {
         static constexpr Run plain_runs[] = {rolled_row<K + 1, (K + 1) / 2>...};
         static constexpr Run mirrored_runs[] = {rolled_row<K + 1, K / 2>...};
         (mirrored ? mirrored_runs : plain_runs)[width - 1](row, n, out);
