@@ -5,8 +5,7 @@
 using namespace metal;
 
 // Where a plane of an image begins, in elements from the image's first.
-METAL_FUNC long plane_offset(constant SpatialParams& p, int image, int plane)
-{
+METAL_FUNC long plane_offset(constant SpatialParams &p, int image, int plane) {
     long offset = 0;
     for (int axis = SPATIAL_BATCH_AXES - 1; axis > 0; --axis) {
         offset += p.image[image].batch[axis] * (plane % p.batch[axis]);
@@ -20,66 +19,65 @@ struct Element {
     int plane, row, column;
 };
 
+// index = quotient * size + rest; returns the rest. 64-bit division is slow, and few images need it.
+METAL_FUNC int split(thread ulong &index, int size) {
+    const ulong quotient = index <= 0xfffffffful ? ulong(uint(index) / uint(size)) : index / uint(size);
+    const int rest = int(index - quotient * uint(size));
+    index = quotient;
+    return rest;
+}
+
 // The elements of a dispatch in the order of scratch.
-METAL_FUNC Element element_at(constant SpatialParams& p, ulong index)
-{
+METAL_FUNC Element element_at(constant SpatialParams &p, ulong index) {
     Element e;
-    const ulong inner = index % uint(p.inner);
-    index /= uint(p.inner);
-    e.column = int(index % uint(p.width));
-    index /= uint(p.width);
-    e.row = int(index % uint(p.height));
-    e.plane = p.first_plane + int(index / uint(p.height)) * p.inner + int(inner);
+    const int inner = p.inner == 1 ? 0 : split(index, p.inner);
+    e.column = split(index, p.width);
+    e.row = split(index, p.height);
+    e.plane = p.first_plane + int(index) * p.inner + inner;
     return e;
 }
 
-METAL_FUNC long scratch_offset(constant SpatialParams& p, int plane, int row, int column)
-{
+METAL_FUNC long scratch_offset(constant SpatialParams &p, int plane, int row, int column) {
     const int local = plane - p.first_plane;
     return ((long(local / p.inner) * p.height + row) * p.width + column) * p.inner + local % p.inner;
 }
 
-METAL_FUNC long image_offset(constant SpatialParams& p, int image, int plane, int row, int column)
-{
+METAL_FUNC long image_offset(constant SpatialParams &p, int image, int plane, int row, int column) {
     return plane_offset(p, image, plane) + p.image[image].row * row + p.image[image].column * column;
 }
 
-METAL_FUNC float base(constant SpatialParams& p, float sum) { return fma(p.scale, sum, p.delta); }
+METAL_FUNC float base(constant SpatialParams &p, float sum) { return fma(p.scale, sum, p.delta); }
 
 // t^exponent with the values of IEEE pow, where t may be negative or the exponent zero.
-METAL_FUNC float signed_power(float t, float exponent, bool odd)
-{
+METAL_FUNC float signed_power(float t, float exponent, bool odd) {
     if (exponent == 0.0f) return 1.0f;
     const float magnitude = precise::exp2(exponent * precise::log2(fabs(t)));
     return t < 0.0f && odd ? -magnitude : magnitude;
 }
 
 // T^-beta of N values. The branch is the same for every thread.
-template <int N>
-METAL_FUNC void powers(constant SpatialParams& p, thread const float* t, thread float* power)
-{
+template <int N> METAL_FUNC void powers(constant SpatialParams &p, thread const float *t, thread float *power) {
     if (p.power == SPATIAL_POWER_PLAIN) {
-        #pragma unroll
+#pragma unroll
         for (int i = 0; i < N; ++i) power[i] = precise::exp2(-p.beta * precise::log2(t[i]));
     } else {
-        #pragma unroll
+#pragma unroll
         for (int i = 0; i < N; ++i) power[i] = signed_power(t[i], -p.beta, p.odd != 0);
     }
 }
 
 // T^-beta and T^-(beta + 1), which is not the former over T where T is zero or infinite.
 template <int N>
-METAL_FUNC void powers(constant SpatialParams& p, thread const float* t, thread float* power, thread float* power_1)
-{
+METAL_FUNC void powers(constant SpatialParams &p, thread const float *t, thread float *power, thread float *power_1) {
     if (p.power == SPATIAL_POWER_PLAIN) {
-        #pragma unroll
+#pragma unroll
         for (int i = 0; i < N; ++i) {
             const float log_t = precise::log2(t[i]);
             power[i] = precise::exp2(-p.beta * log_t);
             power_1[i] = precise::exp2(-(p.beta + 1.0f) * log_t);
         }
     } else {
-        #pragma unroll
+#pragma unroll
         for (int i = 0; i < N; ++i) {
             power[i] = signed_power(t[i], -p.beta, p.odd != 0);
             power_1[i] = signed_power(t[i], -(p.beta + 1.0f), p.odd == 0);
@@ -87,14 +85,12 @@ METAL_FUNC void powers(constant SpatialParams& p, thread const float* t, thread 
     }
 }
 
-METAL_FUNC float power_of_beta(constant SpatialParams& p, float t)
-{
+METAL_FUNC float power_of_beta(constant SpatialParams &p, float t) {
     float power;
     powers<1>(p, &t, &power);
     return power;
 }
-METAL_FUNC float power_of_beta_1(constant SpatialParams& p, float t)
-{
+METAL_FUNC float power_of_beta_1(constant SpatialParams &p, float t) {
     float power, power_1;
     powers<1>(p, &t, &power, &power_1);
     return power_1;

@@ -9,48 +9,44 @@
 constexpr int interleaved_slots(int k, int channels) { return (SPATIAL_INTERLEAVED_COLUMNS + k - 1) * channels; }
 
 // Memory holds R rows of one column to a slot.
-template <int K, int V, int R, int CHANNELS>
-struct InterleavedRows {
-    threadgroup vec<float, R>* memory;
-    int slot;    // of the thread's first column
+template <int K, int V, int R, int CHANNELS> struct InterleavedRows {
+    threadgroup vec<float, R> *memory;
+    int slot; // of the thread's first column
 
-    METAL_FUNC void clear_margins(int thread_index, int threads)
-    {
+    METAL_FUNC void clear_margins(int thread_index, int threads) {
         for (int i = thread_index; i < interleaved_slots(K, CHANNELS); i += threads) memory[i] = vec<float, R>(0.0f);
     }
-    METAL_FUNC void sum(thread const float* v, thread float* sums)
-    {
+    METAL_FUNC void sum(thread const float *v, thread float *sums) {
         constexpr int half_k = K / 2;
-        threadgroup vec<float, R>* at = memory + slot;
-        threadgroup_barrier(mem_flags::mem_threadgroup);    // the last sum has been read
-        #pragma unroll
+        threadgroup vec<float, R> *at = memory + slot;
+        threadgroup_barrier(mem_flags::mem_threadgroup); // the last sum has been read
+#pragma unroll
         for (int c = 0; c < V; ++c) {
             vec<float, R> column;
-            #pragma unroll
+#pragma unroll
             for (int r = 0; r < R; ++r) column[r] = v[r * V + c];
             at[c * CHANNELS] = column;
         }
         threadgroup_barrier(mem_flags::mem_threadgroup);
-        float w[R * (V + K - 1)];    // the columns from half a window before to half a window behind, row by row
-        #pragma unroll
+        float w[R * (V + K - 1)]; // the columns from half a window before to half a window behind, row by row
+#pragma unroll
         for (int c = 0; c < V + K - 1; ++c) {
             if (c >= half_k && c < half_k + V) {
-                #pragma unroll
+#pragma unroll
                 for (int r = 0; r < R; ++r) w[r * (V + K - 1) + c] = v[r * V + c - half_k];
             } else {
                 const vec<float, R> column = at[(c - half_k) * CHANNELS];
-                #pragma unroll
+#pragma unroll
                 for (int r = 0; r < R; ++r) w[r * (V + K - 1) + c] = column[r];
             }
         }
-        #pragma unroll
+#pragma unroll
         for (int r = 0; r < R; ++r) sliding_sums<K, V, 1>(w + r * (V + K - 1), sums + r * V);
     }
 };
 
 template <int V, int CHANNELS>
-METAL_FUNC SimdPlace interleaved_place(constant SpatialParams& p, int task, int thread_index)
-{
+METAL_FUNC SimdPlace interleaved_place(constant SpatialParams &p, int task, int thread_index) {
     const int strip = task % p.strips, segment = task / p.strips % p.segments, planes = task / p.strips / p.segments;
     const int plane = planes * CHANNELS + thread_index % CHANNELS, sub = thread_index / CHANNELS;
     SimdPlace place;
@@ -64,8 +60,7 @@ METAL_FUNC SimdPlace interleaved_place(constant SpatialParams& p, int task, int 
 }
 
 template <int K, int V, int R, int CHANNELS>
-METAL_FUNC InterleavedRows<K, V, R, CHANNELS> interleaved_rows(threadgroup vec<float, R>* memory, int thread_index)
-{
+METAL_FUNC InterleavedRows<K, V, R, CHANNELS> interleaved_rows(threadgroup vec<float, R> *memory, int thread_index) {
     InterleavedRows<K, V, R, CHANNELS> rows;
     rows.memory = memory;
     rows.slot = (thread_index / CHANNELS * V + K / 2) * CHANNELS + thread_index % CHANNELS;
@@ -74,26 +69,23 @@ METAL_FUNC InterleavedRows<K, V, R, CHANNELS> interleaved_rows(threadgroup vec<f
 }
 
 template <typename T, int K, int V, int R, int CHANNELS>
-kernel void spatial_forward_interleaved(device const T* x [[buffer(0)]],
-                                        device T* y [[buffer(1)]],
-                                        constant SpatialParams& p [[buffer(2)]],
+kernel void spatial_forward_interleaved(device const T *x [[buffer(0)]], device T *y [[buffer(1)]],
+                                        constant SpatialParams &p [[buffer(2)]],
                                         uint group [[threadgroup_position_in_grid]],
-                                        uint thread_index [[thread_index_in_threadgroup]])
-{
+                                        uint thread_index [[thread_index_in_threadgroup]]) {
     threadgroup float4 memory[interleaved_slots(K, CHANNELS) * R / 4];
-    InterleavedRows<K, V, R, CHANNELS> rows = interleaved_rows<K, V, R, CHANNELS>((threadgroup vec<float, R>*)memory, int(thread_index));
+    InterleavedRows<K, V, R, CHANNELS> rows =
+        interleaved_rows<K, V, R, CHANNELS>((threadgroup vec<float, R> *)memory, int(thread_index));
     forward_walk<K, V, R>(x, y, p, interleaved_place<V, CHANNELS>(p, int(group), int(thread_index)), rows);
 }
 
 template <typename T, int K, int V, int R, int CHANNELS>
-kernel void spatial_gradient_interleaved(device const T* dy [[buffer(0)]],
-                                         device const T* x [[buffer(1)]],
-                                         device T* dx [[buffer(2)]],
-                                         constant SpatialParams& p [[buffer(3)]],
+kernel void spatial_gradient_interleaved(device const T *dy [[buffer(0)]], device const T *x [[buffer(1)]],
+                                         device T *dx [[buffer(2)]], constant SpatialParams &p [[buffer(3)]],
                                          uint group [[threadgroup_position_in_grid]],
-                                         uint thread_index [[thread_index_in_threadgroup]])
-{
+                                         uint thread_index [[thread_index_in_threadgroup]]) {
     threadgroup float4 memory[interleaved_slots(K, CHANNELS) * R / 4];
-    InterleavedRows<K, V, R, CHANNELS> rows = interleaved_rows<K, V, R, CHANNELS>((threadgroup vec<float, R>*)memory, int(thread_index));
+    InterleavedRows<K, V, R, CHANNELS> rows =
+        interleaved_rows<K, V, R, CHANNELS>((threadgroup vec<float, R> *)memory, int(thread_index));
     gradient_walk<K, V, R>(dy, x, dx, p, interleaved_place<V, CHANNELS>(p, int(group), int(thread_index)), rows);
 }

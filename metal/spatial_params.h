@@ -1,16 +1,17 @@
 // What the host tells a kernel: one structure, read by the Metal compiler and by the host's.
 #pragma once
 #if !defined(__METAL_VERSION__)
-#include <cstdint>
+#  include <cstdint>
 #endif
 
 #define SPATIAL_BATCH_AXES 4
 #define SPATIAL_IMAGES 3
-#define SPATIAL_THREADS 256  // of a threadgroup, in kernels that work element by element
-#define SPATIAL_SIMDGROUPS 4  // of a threadgroup, in kernels where each works on its own
-#define SPATIAL_SIMD_COLUMNS 4  // columns of a lane there
-#define SPATIAL_INTERLEAVED_COLUMNS 64  // columns of a threadgroup, in kernels for interleaved channels
-#define SPATIAL_TILE 4096    // floats of threadgroup memory where window sums are added up
+#define SPATIAL_THREADS 256            // of a threadgroup, in kernels that work element by element
+#define SPATIAL_SIMDGROUPS 4           // of a threadgroup, in kernels where each works on its own
+#define SPATIAL_SIMD_COLUMNS 4         // columns of a lane there
+#define SPATIAL_INTERLEAVED_COLUMNS 64 // columns of a threadgroup, in kernels for interleaved channels
+#define SPATIAL_TILE_BITS 12
+#define SPATIAL_TILE (1 << SPATIAL_TILE_BITS) // floats of threadgroup memory where window sums are added up
 
 // Strides of one image, in elements.
 struct SpatialStrides {
@@ -20,45 +21,45 @@ struct SpatialStrides {
 };
 
 // T^exponent has the values of IEEE pow. Where T is negative, log2 says nan by itself unless beta is an integer.
-#define SPATIAL_POWER_PLAIN 0   // exp2(exponent * log2(T)) will do
-#define SPATIAL_POWER_SIGNED 1  // beta is an integer, and T may be negative or an exponent zero (T^0 = nan^0 = 1)
+#define SPATIAL_POWER_PLAIN 0  // exp2(exponent * log2(T)) will do
+#define SPATIAL_POWER_SIGNED 1 // beta is an integer, and T may be negative or an exponent zero (T^0 = nan^0 = 1)
 
 struct SpatialParams {
-    SpatialStrides image[SPATIAL_IMAGES];  // in the order of the kernel's image arguments
-    int64_t elements;                      // of this dispatch: planes * height * width
-    int32_t batch[SPATIAL_BATCH_AXES];     // sizes of the batch axes; the last one varies fastest
+    SpatialStrides image[SPATIAL_IMAGES]; // in the order of the kernel's image arguments
+    int64_t elements;                     // of this dispatch: planes * height * width
+    int32_t batch[SPATIAL_BATCH_AXES];    // sizes of the batch axes; the last one varies fastest
     int32_t height, width;
-    int32_t first_plane, planes;           // the planes of this dispatch
-    int32_t inner;                         // scratch is [plane / inner][row][column][plane % inner]
-    int32_t kernel_height, kernel_width;   // the window, clipped to the image where the edge is zero
-    int32_t top, left;                     // rows above and columns before the centre
-    int32_t clamp;                         // 0: zeros outside the image, 1: its nearest sample
-    float scale;                           // T = delta + scale * sum of squares
+    int32_t first_plane, planes;         // the planes of this dispatch
+    int32_t inner;                       // scratch is [plane / inner][row][column][plane % inner]
+    int32_t kernel_height, kernel_width; // the window, clipped to the image where the edge is zero
+    int32_t top, left;                   // rows above and columns before the centre
+    int32_t clamp;                       // 0: zeros outside the image, 1: its nearest sample
+    float scale;                         // T = delta + scale * sum of squares
     float delta;
     float beta;
-    float factor;                          // 2 * beta * scale; 2 * beta * alpha for the documented gradient
-    int32_t power;                         // SPATIAL_POWER_PLAIN or _SIGNED
-    int32_t odd;                           // beta is an odd integer
-    int32_t x_image, v_image;              // which image is x, and which the one that x is multiplied by
-    int32_t mirrored;                      // the second window leans the other way (documented gradient)
+    float factor;             // 2 * beta * scale; 2 * beta * alpha for the documented gradient
+    int32_t power;            // SPATIAL_POWER_PLAIN or _SIGNED
+    int32_t odd;              // beta is an odd integer
+    int32_t x_image, v_image; // which image is x, and which the one that x is multiplied by
+    int32_t mirrored;         // the second window leans the other way (documented gradient)
 
     // Strips
-    int32_t aligned;                       // elements that may be read and written together
-    int32_t strips, segments, segment;     // strips side by side, segments one above the other, rows of one
-    int32_t strip_lanes, strip_margin, strip_outputs;  // lanes of a strip; those before its outputs; its outputs
-    int32_t tasks;                         // strips * segments * groups of planes
-    int32_t strip_planes;                  // planes side by side in one simdgroup or threadgroup
+    int32_t aligned;                                  // elements that may be read and written together
+    int32_t strips, segments, segment;                // strips side by side, segments one above the other, rows of one
+    int32_t strip_lanes, strip_margin, strip_outputs; // lanes of a strip; those before its outputs; its outputs
+    int32_t tasks;                                    // strips * segments * groups of planes
+    int32_t strip_planes;                             // planes side by side in one simdgroup or threadgroup
 
-    // Sums along one axis of scratch[outer][axis_size][axis_inner]
+    // Sums along one axis
     int32_t along_rows;                    // 0: down the columns, 1: along the rows
     int32_t before, after;                 // the window, clipped to the axis
     int32_t clipped_before, clipped_after; // what was clipped off, for clamp
     int32_t adjoint;                       // the transpose of the clamped sum
-    int32_t tile_length, tile_lines;       // positions along the axis and lines of one threadgroup's tile
+    int32_t tile_bits; // a threadgroup's tile is 2^tile_bits positions by SPATIAL_TILE / 2^tile_bits lines
 
     // Reductions: threadgroups of this dispatch, the first one's number, threadgroups of all dispatches
     int32_t groups, first_group, all_groups;
-    float inverse_area;                    // 1 / N
+    float inverse_area; // 1 / N
 };
 
 static_assert(sizeof(SpatialStrides) == 48, "the compilers disagree on SpatialStrides");

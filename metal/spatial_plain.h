@@ -5,8 +5,7 @@
 
 // The sample at (row, column), which may lie outside the image.
 template <typename T>
-METAL_FUNC float sample(device const T* plane, constant SpatialParams& p, int image, int row, int column)
-{
+METAL_FUNC float sample(device const T *plane, constant SpatialParams &p, int image, int row, int column) {
     const int r = clamp(row, 0, p.height - 1), c = clamp(column, 0, p.width - 1);
     if (p.clamp == 0 && (r != row || c != column)) return 0.0f;
     return float(plane[p.image[image].row * r + p.image[image].column * c]);
@@ -14,9 +13,8 @@ METAL_FUNC float sample(device const T* plane, constant SpatialParams& p, int im
 
 // Sum of x * v over the window of (row, column), which begins top rows and left columns before it.
 template <typename T>
-METAL_FUNC float window_sum_plain(device const T* x, int x_image, device const T* v, int v_image,
-                                  constant SpatialParams& p, int row, int column, int top, int left)
-{
+METAL_FUNC float window_sum_plain(device const T *x, int x_image, device const T *v, int v_image,
+                                  constant SpatialParams &p, int row, int column, int top, int left) {
     float sum = 0.0f;
     for (int r = 0; r < p.kernel_height; ++r) {
         float row_sum = 0.0f;
@@ -30,8 +28,7 @@ METAL_FUNC float window_sum_plain(device const T* x, int x_image, device const T
 }
 
 // In how many rows (or columns) of the clamped window of `from` the sample `to` stands.
-METAL_FUNC int window_count(int from, int to, int size, int before, int after)
-{
+METAL_FUNC int window_count(int from, int to, int size, int before, int after) {
     if (size == 1) return before + 1 + after;
     if (to == 0) return before - from + 1;
     if (to == size - 1) return from + after - to + 1;
@@ -39,8 +36,7 @@ METAL_FUNC int window_count(int from, int to, int size, int before, int after)
 }
 
 // The transpose of the window sum: sum of u over all elements whose window holds (row, column).
-METAL_FUNC float adjoint_sum_plain(device const float* u, constant SpatialParams& p, int plane, int row, int column)
-{
+METAL_FUNC float adjoint_sum_plain(device const float *u, constant SpatialParams &p, int plane, int row, int column) {
     const int bottom = p.kernel_height - 1 - p.top, right = p.kernel_width - 1 - p.left;
     const int first_row = max(row - bottom, 0), last_row = min(row + p.top, p.height - 1);
     const int first_column = max(column - right, 0), last_column = min(column + p.left, p.width - 1);
@@ -59,12 +55,9 @@ METAL_FUNC float adjoint_sum_plain(device const float* u, constant SpatialParams
 
 // y = x * T^-beta
 template <typename T>
-kernel void spatial_forward_plain(device const T* x [[buffer(0)]],
-                                  device T* y [[buffer(1)]],
-                                  constant SpatialParams& p [[buffer(2)]],
-                                  uint group [[threadgroup_position_in_grid]],
-                                  uint lane [[thread_index_in_threadgroup]])
-{
+kernel void spatial_forward_plain(device const T *x [[buffer(0)]], device T *y [[buffer(1)]],
+                                  constant SpatialParams &p [[buffer(2)]], uint group [[threadgroup_position_in_grid]],
+                                  uint lane [[thread_index_in_threadgroup]]) {
     const ulong index = ulong(group) * SPATIAL_THREADS + lane;
     if (index >= ulong(p.elements)) return;
     const Element e = element_at(p, index);
@@ -76,13 +69,10 @@ kernel void spatial_forward_plain(device const T* x [[buffer(0)]],
 
 // u = dy * x * T^-(beta + 1)
 template <typename T>
-kernel void spatial_gradient_terms_plain(device const T* dy [[buffer(0)]],
-                                         device const T* x [[buffer(1)]],
-                                         device float* u [[buffer(2)]],
-                                         constant SpatialParams& p [[buffer(3)]],
+kernel void spatial_gradient_terms_plain(device const T *dy [[buffer(0)]], device const T *x [[buffer(1)]],
+                                         device float *u [[buffer(2)]], constant SpatialParams &p [[buffer(3)]],
                                          uint group [[threadgroup_position_in_grid]],
-                                         uint lane [[thread_index_in_threadgroup]])
-{
+                                         uint lane [[thread_index_in_threadgroup]]) {
     const ulong index = ulong(group) * SPATIAL_THREADS + lane;
     if (index >= ulong(p.elements)) return;
     const Element e = element_at(p, index);
@@ -95,14 +85,10 @@ kernel void spatial_gradient_terms_plain(device const T* dy [[buffer(0)]],
 
 // dx = dy * T^-beta - factor * x * (adjoint sum of u)
 template <typename T>
-kernel void spatial_gradient_plain(device const T* dy [[buffer(0)]],
-                                   device const T* x [[buffer(1)]],
-                                   device T* dx [[buffer(2)]],
-                                   device const float* u [[buffer(3)]],
-                                   constant SpatialParams& p [[buffer(4)]],
-                                   uint group [[threadgroup_position_in_grid]],
-                                   uint lane [[thread_index_in_threadgroup]])
-{
+kernel void spatial_gradient_plain(device const T *dy [[buffer(0)]], device const T *x [[buffer(1)]],
+                                   device T *dx [[buffer(2)]], device const float *u [[buffer(3)]],
+                                   constant SpatialParams &p [[buffer(4)]], uint group [[threadgroup_position_in_grid]],
+                                   uint lane [[thread_index_in_threadgroup]]) {
     const ulong index = ulong(group) * SPATIAL_THREADS + lane;
     if (index >= ulong(p.elements)) return;
     const Element e = element_at(p, index);
@@ -118,9 +104,8 @@ kernel void spatial_gradient_plain(device const T* dy [[buffer(0)]],
 // v * T^-beta - factor * x * T^-(beta + 1) * (sum of x * v): the forward-mode product with the tangent v, and,
 // over the mirrored window and with a factor of its own, the gradient as Apple documents it.
 template <typename T>
-METAL_FUNC float pair_plain(device const T* x, int x_image, device const T* v, int v_image,
-                            constant SpatialParams& p, Element e)
-{
+METAL_FUNC float pair_plain(device const T *x, int x_image, device const T *v, int v_image, constant SpatialParams &p,
+                            Element e) {
     x += plane_offset(p, x_image, e.plane);
     v += plane_offset(p, v_image, e.plane);
     const int top = p.mirrored != 0 ? p.kernel_height - 1 - p.top : p.top;
@@ -132,13 +117,9 @@ METAL_FUNC float pair_plain(device const T* x, int x_image, device const T* v, i
 }
 
 template <typename T>
-kernel void spatial_jvp_plain(device const T* x [[buffer(0)]],
-                              device const T* v [[buffer(1)]],
-                              device T* dy [[buffer(2)]],
-                              constant SpatialParams& p [[buffer(3)]],
-                              uint group [[threadgroup_position_in_grid]],
-                              uint lane [[thread_index_in_threadgroup]])
-{
+kernel void spatial_jvp_plain(device const T *x [[buffer(0)]], device const T *v [[buffer(1)]],
+                              device T *dy [[buffer(2)]], constant SpatialParams &p [[buffer(3)]],
+                              uint group [[threadgroup_position_in_grid]], uint lane [[thread_index_in_threadgroup]]) {
     const ulong index = ulong(group) * SPATIAL_THREADS + lane;
     if (index >= ulong(p.elements)) return;
     const Element e = element_at(p, index);
@@ -146,13 +127,10 @@ kernel void spatial_jvp_plain(device const T* x [[buffer(0)]],
 }
 
 template <typename T>
-kernel void spatial_gradient_documented_plain(device const T* dy [[buffer(0)]],
-                                              device const T* x [[buffer(1)]],
-                                              device T* dx [[buffer(2)]],
-                                              constant SpatialParams& p [[buffer(3)]],
+kernel void spatial_gradient_documented_plain(device const T *dy [[buffer(0)]], device const T *x [[buffer(1)]],
+                                              device T *dx [[buffer(2)]], constant SpatialParams &p [[buffer(3)]],
                                               uint group [[threadgroup_position_in_grid]],
-                                              uint lane [[thread_index_in_threadgroup]])
-{
+                                              uint lane [[thread_index_in_threadgroup]]) {
     const ulong index = ulong(group) * SPATIAL_THREADS + lane;
     if (index >= ulong(p.elements)) return;
     const Element e = element_at(p, index);

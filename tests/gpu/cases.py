@@ -54,7 +54,9 @@ def layout(shape, name, dtype):
     if name == "odd":  # nothing aligned
         base = np.empty(n * c * (h * w + 1) + 1, storage)
         step = base.itemsize
-        return base, np.lib.stride_tricks.as_strided(base[1:], shape, (c * (h * w + 1) * step, (h * w + 1) * step, w * step, step))
+        return base, np.lib.stride_tricks.as_strided(
+            base[1:], shape, (c * (h * w + 1) * step, (h * w + 1) * step, w * step, step)
+        )
     raise ValueError(f"no layout {name}")
 
 
@@ -63,21 +65,32 @@ class Case:
     operation: Operation
     shape: tuple[int, int, int, int]
     layout: str = "nchw"
+    values: str = "normal"  # "zeros": rows and columns of zeros; "nonfinite": a nan and infinities here and there
 
     def __str__(self):
         o = self.operation
         which = o.which + ("_documented" if o.documented else "")
-        return f"{which} {o.design} {o.dtype} {self.shape} {self.layout} {o.kernel} {o.edge} beta {o.beta} delta {o.delta}"
+        numbers = f"beta {o.beta} delta {o.delta} {self.values}"
+        return f"{which} {o.design} {o.dtype} {self.shape} {self.layout} {o.kernel} {o.edge} {numbers}"
 
 
 WHICH = [("forward", False), ("gradient", False), ("gradient", True), ("jvp", False), ("parameter_gradients", False)]
 
 # Shapes and windows: odd, even, flat, larger than the image, single rows and columns, several planes.
 SMALL = [
-    ((2, 3, 13, 17), (1, 1)), ((1, 2, 13, 37), (3, 5)), ((1, 1, 40, 70), (5, 5)), ((2, 1, 9, 7), (4, 2)),
-    ((1, 1, 5, 6), (9, 11)), ((1, 2, 33, 50), (8, 6)), ((1, 1, 30, 90), (2, 3)), ((2, 3, 1, 1), (5, 5)),
-    ((1, 1, 1, 40), (3, 7)), ((1, 3, 40, 1), (7, 3)), ((3, 2, 2, 2), (2, 2)), ((1, 1, 12, 150), (1, 31)),
-]  # fmt: skip
+    ((2, 3, 13, 17), (1, 1)),
+    ((1, 2, 13, 37), (3, 5)),
+    ((1, 1, 40, 70), (5, 5)),
+    ((2, 1, 9, 7), (4, 2)),
+    ((1, 1, 5, 6), (9, 11)),
+    ((1, 2, 33, 50), (8, 6)),
+    ((1, 1, 30, 90), (2, 3)),
+    ((2, 3, 1, 1), (5, 5)),
+    ((1, 1, 1, 40), (3, 7)),
+    ((1, 3, 40, 1), (7, 3)),
+    ((3, 2, 2, 2), (2, 2)),
+    ((1, 1, 12, 150), (1, 31)),
+]
 EDGES = ["zero", "clamp"]
 
 
@@ -96,7 +109,16 @@ def any_window(designs=("plain", "general"), shapes=SMALL):
 
 def simd():
     """Kernels for odd square windows: narrow and wide planes, whole vectors and single elements, several segments."""
-    shapes = [(1, 2, 40, 64), (2, 7, 14, 14), (1, 11, 7, 7), (1, 5, 23, 56), (1, 1, 37, 300), (1, 1, 5, 131), (1, 2, 1, 1), (2, 2, 90, 12)]
+    shapes = [
+        (1, 2, 40, 64),
+        (2, 7, 14, 14),
+        (1, 11, 7, 7),
+        (1, 5, 23, 56),
+        (1, 1, 37, 300),
+        (1, 1, 5, 131),
+        (1, 2, 1, 1),
+        (2, 2, 90, 12),
+    ]
     dtypes = itertools.cycle(["float", "half", "float", "bfloat", "float"])
     layouts = itertools.cycle(["nchw", "padded", "odd", "nchw", "reversed", "nhwc", "padded"])
     betas = itertools.cycle([(0.75, 1.1), (5.0, 1.0), (-1.5, 2.0), (0.5, 0.3)])
@@ -106,7 +128,9 @@ def simd():
         if which == "gradient" and k > 7:
             continue
         aligned = name in ("nchw", "padded")
-        operation = Operation(which, (k, k), 1.3, beta, delta, dtype=next(dtypes), design="simd", aligned=aligned, concurrency=128)
+        operation = Operation(
+            which, (k, k), 1.3, beta, delta, dtype=next(dtypes), design="simd", aligned=aligned, concurrency=128
+        )
         yield Case(operation, shape, name)
 
 
@@ -114,22 +138,91 @@ def strips():
     """Kernels for larger windows and for interleaved channels."""
     dtypes = itertools.cycle(["float", "half", "float", "bfloat", "float"])
     betas = itertools.cycle([(0.75, 1.1), (5.0, 1.0), (-1.5, 2.0), (0.5, 0.3)])
-    wide = [("gradient", 9), ("gradient", 11), ("gradient", 13), ("gradient", 15), ("forward", 31), ("gradient", 31), ("forward", 63), ("gradient", 63)]
+    wide = [
+        ("gradient", 9),
+        ("gradient", 11),
+        ("gradient", 13),
+        ("gradient", 15),
+        ("forward", 31),
+        ("gradient", 31),
+        ("forward", 63),
+        ("gradient", 63),
+    ]
     table = [(which, k, shape, "nchw") for which, k in wide for shape in ((1, 2, 50, 40), (1, 1, 70, 600))]
-    table += [(which, k, shape, "nhwc") for k in (3, 5, 7, 9, 11, 13, 15) for which in ("forward", "gradient")
-              for shape in ((2, 12, 30, 20), (1, 3, 17, 100), (1, 9, 70, 64))]  # fmt: skip
+    table += [
+        (which, k, shape, "nhwc")
+        for k in (3, 5, 7, 9, 11, 13, 15)
+        for which in ("forward", "gradient")
+        for shape in ((2, 12, 30, 20), (1, 3, 17, 100), (1, 9, 70, 64))
+    ]
     for which, k, shape, name in table:
         beta, delta = next(betas)
-        yield Case(Operation(which, (k, k), 1.3, beta, delta, dtype=next(dtypes), design="interleaved" if name == "nhwc" else "strip", concurrency=4096), shape, name)
+        yield Case(
+            Operation(
+                which,
+                (k, k),
+                1.3,
+                beta,
+                delta,
+                dtype=next(dtypes),
+                design="interleaved" if name == "nhwc" else "strip",
+                concurrency=4096,
+            ),
+            shape,
+            name,
+        )
+
+
+def special():
+    """T at and below zero, exponents of zero, inputs that are not finite: nan and inf where IEEE pow has them, and
+    nowhere else."""
+    numbers = [
+        (1.3, 3.0, -0.7),
+        (1.3, 2.0, -0.7),
+        (1.3, 0.75, -0.7),
+        (1.3, 0.0, -0.7),
+        (1.3, -1.0, 0.0),
+        (1.3, -2.0, -0.7),
+        (1.3, 0.75, 0.0),
+        (1.3, 5.0, 0.0),
+        (0.0, 2.0, 0.0),
+        (0.0, 0.75, 1.5),
+        (0.0, 1.0, -2.0),
+    ]
+    designs = itertools.cycle(["plain", "general", "automatic"])
+    for (alpha, beta, delta), which in itertools.product(numbers, ("forward", "gradient", "jvp")):
+        for _ in range(3):
+            operation = Operation(which, (3, 3), alpha, beta, delta, design=next(designs), aligned=True)
+            yield Case(operation, (1, 2, 24, 40), values="zeros")
+    sizes = [
+        ("plain", 5, "nchw"),
+        ("general", 6, "nchw"),
+        ("automatic", 5, "nchw"),
+        ("automatic", 9, "nchw"),
+        ("automatic", 31, "nchw"),
+        ("automatic", 5, "nhwc"),
+    ]
+    for (design, k, name), which, edge in itertools.product(sizes, ("forward", "gradient", "jvp"), EDGES):
+        shape = (2, 16, 30, 70) if name == "nhwc" else (2, 3, 90, 150) if design != "plain" else (2, 2, 30, 40)
+        yield Case(
+            Operation(which, (k, k), 1.3, 0.75, 1.1, edge, design=design, aligned=name == "nchw"),
+            shape,
+            name,
+            "nonfinite",
+        )
 
 
 def large():
     """For a GPU: what the library chooses by itself, on images of real sizes."""
     shapes = [(2, 3, 301, 517), (4, 16, 56, 56), (1, 1, 1000, 1024), (1, 3, 270, 480), (64, 5, 7, 7), (16, 7, 14, 14)]
-    for shape, k, which, dtype in itertools.product(shapes, (3, 5, 9, 15, 31, 63, 33), ("forward", "gradient"), ("float", "half")):
+    for shape, k, which, dtype in itertools.product(
+        shapes, (3, 5, 9, 15, 31, 63, 33), ("forward", "gradient"), ("float", "half")
+    ):
         aligned = shape[3] % 4 == 0
         yield Case(Operation(which, (k, k), 1.3, 0.75 if k % 4 == 1 else 5.0, 1.1, dtype=dtype, aligned=aligned), shape)
-    for shape, k, which, dtype in itertools.product(shapes[1:2] + shapes[4:], (3, 5, 9), ("forward", "gradient"), ("float", "half", "bfloat")):
+    for shape, k, which, dtype in itertools.product(
+        shapes[1:2] + shapes[4:], (3, 5, 9), ("forward", "gradient"), ("float", "half", "bfloat")
+    ):
         yield Case(Operation(which, (k, k), 1.3, 0.75, 1.1, dtype=dtype), shape, "nhwc")
 
 
@@ -141,7 +234,16 @@ def random_arrays(case, seed=0):
     for _ in range(inputs):
         base, view = layout(case.shape, case.layout, dtype)
         base[...] = store(np.full(base.shape, POISON, np.float32), dtype)
-        view[...] = store(random.standard_normal(case.shape), dtype)
+        values = random.standard_normal(case.shape)
+        h, w = case.shape[2:]
+        if case.values == "zeros":
+            values[..., h // 4 : h // 4 + h // 2, :] = 0.0
+            values[..., w // 3 : w // 3 + w // 2] = 0.0
+        if case.values == "nonfinite":
+            values[0, 0, h // 3, w // 4] = np.nan
+            values[0, -1, h // 2, w - 1] = np.inf
+            values[-1, 0, h - 1, w // 2] = -np.inf
+        view[...] = store(values, dtype)
         images.append((base, view))
     if case.operation.which != "parameter_gradients":
         base, view = layout(case.shape, case.layout, dtype)
@@ -161,14 +263,29 @@ def split(case, views):
 def error(out, ref):
     """Largest error over largest magnitude; infinite where non-finite values disagree."""
     finite = np.isfinite(ref)
-    if not np.array_equal(np.isnan(out), np.isnan(ref)) or not np.array_equal(out[~finite & ~np.isnan(ref)], ref[~finite & ~np.isnan(ref)]):
+    if not np.array_equal(np.isnan(out), np.isnan(ref)) or not np.array_equal(
+        out[~finite & ~np.isnan(ref)], ref[~finite & ~np.isnan(ref)]
+    ):
         return np.inf
     if not finite.any():
         return 0.0
     return float(np.max(np.abs(out[finite] - ref[finite])) / max(np.max(np.abs(ref[finite])), 1e-300))
 
 
+def cut():
+    """Problems cut into several dispatches by a small scratch, and windows that no tile holds."""
+    for (which, documented), name in itertools.product(WHICH, ("nchw", "nhwc", "reversed")):
+        operation = Operation(
+            which, (4, 5), 1.3, 0.75, 1.1, documented=documented, design="general", scratch_limit=20000
+        )
+        yield Case(operation, (3, 6, 17, 23), name)
+    for which, edge in itertools.product(("forward", "gradient"), EDGES):
+        yield Case(Operation(which, (1, 4300), 1.3, 0.75, 1.1, edge, design="general"), (1, 1, 2, 2200))
+
+
 def every():
     yield from any_window()
+    yield from cut()
     yield from simd()
     yield from strips()
+    yield from special()

@@ -43,7 +43,7 @@ def main(words):
     runner, began, worst, failures, count = Runner(), time.time(), {}, 0, 0
     chosen = [c for c in [*cases.every(), *cases.large()] if all(w in str(c) for w in words)]
     if brief:
-        chosen = [c for c in cases.every()][::10]
+        chosen = list(cases.every())[::10]
     for case in chosen:
         first = None
         found = 0.0

@@ -58,7 +58,10 @@ class Gpu:
             self.check(self.driver.cuModuleLoadData(ctypes.byref(module), cubin.read_bytes()), "cuModuleLoadData")
             for instance in part:
                 function = ctypes.c_void_p()
-                self.check(self.driver.cuModuleGetFunction(ctypes.byref(function), module, instance.name.encode()), instance.name)
+                self.check(
+                    self.driver.cuModuleGetFunction(ctypes.byref(function), module, instance.name.encode()),
+                    instance.name,
+                )
                 self.functions[instance.name] = function
 
     def alloc(self, size):
@@ -70,10 +73,20 @@ class Gpu:
         self.check(self.driver.cuMemFree_v2(ctypes.c_uint64(pointer)), "cuMemFree")
 
     def upload(self, pointer, array):
-        self.check(self.driver.cuMemcpyHtoD_v2(ctypes.c_uint64(pointer), ctypes.c_void_p(array.ctypes.data), ctypes.c_size_t(array.nbytes)), "upload")
+        self.check(
+            self.driver.cuMemcpyHtoD_v2(
+                ctypes.c_uint64(pointer), ctypes.c_void_p(array.ctypes.data), ctypes.c_size_t(array.nbytes)
+            ),
+            "upload",
+        )
 
     def download(self, array, pointer):
-        self.check(self.driver.cuMemcpyDtoH_v2(ctypes.c_void_p(array.ctypes.data), ctypes.c_uint64(pointer), ctypes.c_size_t(array.nbytes)), "download")
+        self.check(
+            self.driver.cuMemcpyDtoH_v2(
+                ctypes.c_void_p(array.ctypes.data), ctypes.c_uint64(pointer), ctypes.c_size_t(array.nbytes)
+            ),
+            "download",
+        )
 
     def run(self, launch, operands, scratch=0, stream=0, rename=None):
         """Enqueue a launch (launch.make_launch) on device addresses."""
@@ -86,7 +99,12 @@ class Gpu:
             pointers = (ctypes.c_void_p * len(values))(*[ctypes.addressof(v) for v in values])
             name = dispatch.kernel.decode()
             function = self.functions[(rename or {}).get(name, name)]
-            self.check(self.driver.cuLaunchKernel(function, dispatch.groups, 1, 1, dispatch.threads, 1, 1, 0, ctypes.c_void_p(stream), pointers, None), name)
+            self.check(
+                self.driver.cuLaunchKernel(
+                    function, dispatch.groups, 1, 1, dispatch.threads, 1, 1, 0, ctypes.c_void_p(stream), pointers, None
+                ),
+                name,
+            )
 
     def synchronize(self):
         self.check(self.driver.cuCtxSynchronize(), "a kernel")

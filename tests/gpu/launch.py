@@ -43,14 +43,26 @@ class Operation:
 
 
 class Params(ctypes.Structure):
-    _fields_ = [("size", ctypes.c_uint32), ("operation", ctypes.c_int32), ("kernel", ctypes.c_int64 * 2),
-                ("alpha", ctypes.c_double), ("beta", ctypes.c_double), ("delta", ctypes.c_double),
-                ("edge", ctypes.c_int32), ("gradient", ctypes.c_int32)]
+    _fields_ = [
+        ("size", ctypes.c_uint32),
+        ("operation", ctypes.c_int32),
+        ("kernel", ctypes.c_int64 * 2),
+        ("alpha", ctypes.c_double),
+        ("beta", ctypes.c_double),
+        ("delta", ctypes.c_double),
+        ("edge", ctypes.c_int32),
+        ("gradient", ctypes.c_int32),
+    ]
 
 
 class Array(ctypes.Structure):
-    _fields_ = [("data", ctypes.c_void_p), ("shape", ctypes.POINTER(ctypes.c_int64)),
-                ("strides", ctypes.POINTER(ctypes.c_int64)), ("ndim", ctypes.c_int32), ("dtype", ctypes.c_int32)]
+    _fields_ = [
+        ("data", ctypes.c_void_p),
+        ("shape", ctypes.POINTER(ctypes.c_int64)),
+        ("strides", ctypes.POINTER(ctypes.c_int64)),
+        ("ndim", ctypes.c_int32),
+        ("dtype", ctypes.c_int32),
+    ]
 
 
 class Binding(ctypes.Structure):
@@ -60,17 +72,43 @@ class Binding(ctypes.Structure):
 @functools.cache
 def library():
     src = NATIVE / "src"
-    files = [*sorted(src.glob("*.cpp")), *sorted((src / "ops").glob("*.cpp")), src / "metal" / "launch.cpp",
-             msl.HERE / "native" / "launch_table.cpp"]
+    files = [
+        *sorted(src.glob("*.cpp")),
+        *sorted((src / "ops").glob("*.cpp")),
+        src / "metal" / "launch.cpp",
+        msl.HERE / "native" / "launch_table.cpp",
+    ]
     files = [f for f in files if f.name not in ("c_api.cpp", "device.cpp")]
     headers = [*src.glob("*.h"), *(src / "metal").glob("*.h"), *msl.METAL.glob("*.h")]
     stamp = "".join(f"// {hashlib.sha256(f.read_bytes()).hexdigest()}\n" for f in [*files, *headers])
-    command = ["g++", "-O1", "-std=c++17", "-shared", "-fPIC", "-w", f"-I{NATIVE / 'include'}", f"-I{src}",
-               f"-I{msl.METAL}", *map(str, files)]
+    command = [
+        "g++",
+        "-O1",
+        "-std=c++17",
+        "-shared",
+        "-fPIC",
+        "-w",
+        f"-I{NATIVE / 'include'}",
+        f"-I{src}",
+        f"-I{msl.METAL}",
+        *map(str, files),
+    ]
     lib = ctypes.CDLL(str(msl.compiled(stamp, command, ".so")[0]))
     lib.launch_table_create.restype = ctypes.c_void_p
-    lib.launch_table_create.argtypes = [ctypes.c_void_p, ctypes.c_int32, ctypes.c_void_p, ctypes.c_int32, ctypes.c_int32,
-                                        ctypes.c_int32, ctypes.c_int32, ctypes.c_int32, ctypes.c_int64, ctypes.c_int64, ctypes.c_int32, ctypes.c_int32]
+    lib.launch_table_create.argtypes = [
+        ctypes.c_void_p,
+        ctypes.c_int32,
+        ctypes.c_void_p,
+        ctypes.c_int32,
+        ctypes.c_int32,
+        ctypes.c_int32,
+        ctypes.c_int32,
+        ctypes.c_int32,
+        ctypes.c_int64,
+        ctypes.c_int64,
+        ctypes.c_int32,
+        ctypes.c_int32,
+    ]
     for name in ("destroy", "error", "scratch_bytes", "result_offset", "size"):
         getattr(lib, f"launch_table_{name}").argtypes = [ctypes.c_void_p]
     lib.launch_table_error.restype = ctypes.c_char_p
@@ -79,8 +117,14 @@ def library():
     size = lib.launch_table_params_size()
 
     class Dispatch(ctypes.Structure):
-        _fields_ = [("kernel", ctypes.c_char * 64), ("n_bindings", ctypes.c_int32), ("bindings", Binding * 5),
-                    ("params", ctypes.c_uint64 * (size // 8)), ("groups", ctypes.c_uint32), ("threads", ctypes.c_uint32)]
+        _fields_ = [
+            ("kernel", ctypes.c_char * 64),
+            ("n_bindings", ctypes.c_int32),
+            ("bindings", Binding * 5),
+            ("params", ctypes.c_uint64 * (size // 8)),
+            ("groups", ctypes.c_uint32),
+            ("threads", ctypes.c_uint32),
+        ]
 
     lib.launch_table_at.restype = ctypes.POINTER(Dispatch)
     lib.Dispatch = Dispatch
@@ -102,21 +146,45 @@ def make_launch(operation: Operation, shape, strides, axes=(-2, -1)) -> Launch:
     """Build the launch for images of `shape`; `strides` holds one tuple of byte strides for each image."""
     lib = library()
     ndim = len(shape)
-    params = Params(ctypes.sizeof(Params), 1, (ctypes.c_int64 * 2)(*operation.kernel), operation.alpha, operation.beta,
-                    operation.delta, 1 if operation.edge == "clamp" else 0, int(operation.documented))
-    integers = lambda values: (ctypes.c_int64 * len(values))(*values)
+    params = Params(
+        ctypes.sizeof(Params),
+        1,
+        (ctypes.c_int64 * 2)(*operation.kernel),
+        operation.alpha,
+        operation.beta,
+        operation.delta,
+        1 if operation.edge == "clamp" else 0,
+        int(operation.documented),
+    )
+
+    def integers(values):
+        return (ctypes.c_int64 * len(values))(*values)
+
     arrays = [Array(None, integers(shape), integers(s), ndim, DTYPES[operation.dtype]) for s in strides]
     if operation.which == "parameter_gradients":
         arrays.append(Array(None, integers((3,)), integers((8,)), 1, 4))
     operands = (Array * len(arrays))(*arrays)
-    table = lib.launch_table_create(ctypes.byref(params), PASSES[operation.which], operands, len(arrays), axes[0] % ndim,
-                                    axes[1] % ndim, DESIGNS[operation.design], int(operation.aligned), operation.scratch_limit,
-                                    operation.concurrency, *operation.tile)
+    table = lib.launch_table_create(
+        ctypes.byref(params),
+        PASSES[operation.which],
+        operands,
+        len(arrays),
+        axes[0] % ndim,
+        axes[1] % ndim,
+        DESIGNS[operation.design],
+        int(operation.aligned),
+        operation.scratch_limit,
+        operation.concurrency,
+        *operation.tile,
+    )
     try:
         error = lib.launch_table_error(table).decode()
         if error:
             raise ValueError(error)
-        dispatches = [lib.Dispatch.from_buffer_copy(lib.launch_table_at(table, i).contents) for i in range(lib.launch_table_size(table))]
+        dispatches = [
+            lib.Dispatch.from_buffer_copy(lib.launch_table_at(table, i).contents)
+            for i in range(lib.launch_table_size(table))
+        ]
         return Launch(dispatches, lib.launch_table_scratch_bytes(table), lib.launch_table_result_offset(table))
     finally:
         lib.launch_table_destroy(table)

@@ -23,9 +23,13 @@ ROOT = HERE.parents[1]
 METAL = ROOT / "metal"
 BUILD = ROOT / "build" / "gpu"
 
-ENTRY = re.compile(r"(?:template\s*<(?P<template>[^>]*)>\s*)?kernel\s+void\s+(?P<name>\w+)\s*\((?P<parameters>.*?)\)\s*\{", re.S)
+ENTRY = re.compile(
+    r"(?:template\s*<(?P<template>[^>]*)>\s*)?kernel\s+void\s+(?P<name>\w+)\s*\((?P<parameters>.*?)\)\s*\{", re.S
+)
 PARAMETER = re.compile(r"(.*?)(\w+)\s*\[\[(\w+)(?:\(\d+\))?\]\]\s*,?", re.S)
-INSTANCE = re.compile(r"template\s*\[\[host_name\((?P<name>[^)]*)\)\]\]\s*\[\[kernel\]\]\s*decltype\((?P<function>.*?)\)[^;]*;", re.S)
+INSTANCE = re.compile(
+    r"template\s*\[\[host_name\((?P<name>[^)]*)\)\]\]\s*\[\[kernel\]\]\s*decltype\((?P<function>.*?)\)[^;]*;", re.S
+)
 ARRAY = re.compile(r"\bthreadgroup\s+(\w+\s+\w+\s*\[)")
 BUILTIN = {
     "cuda": {
@@ -111,8 +115,10 @@ def instance(library: Library, name: str, function: str, *arguments) -> Instance
     """Instantiate a kernel with other arguments than spatial.metal does, for measurements."""
     like = next(i for i in library.instances if i.function.split("<")[0] == function)
     old, new = like.function[like.function.index("<") + 1 : -1].split(",")[0].strip(), str(arguments[0])
-    parameters = tuple((re.sub(rf"\b{old}\b", new, kind) if attribute == "buffer" else kind, n, attribute)
-                       for kind, n, attribute in like.parameters)
+    parameters = tuple(
+        (re.sub(rf"\b{old}\b", new, kind) if attribute == "buffer" else kind, n, attribute)
+        for kind, n, attribute in like.parameters
+    )
     return Instance(name, f"{function}<{', '.join(map(str, arguments))}>", parameters)
 
 
@@ -145,9 +151,11 @@ def wrapper(instance: Instance, target: str) -> str:
             passed.append("*params" if "&" in kind else f"static_cast<{plain_type(kind)}>(buffers[{index}])")
     call = f"program::{instance.function}({', '.join(passed)});"
     if target == "cuda":
-        return f'extern "C" __global__ void __launch_bounds__({threads(instance)}) {instance.name}({", ".join(declared)}) {{ {call} }}\n'
+        head = f'extern "C" __global__ void __launch_bounds__({threads(instance)}) {instance.name}'
+        return f"{head}({', '.join(declared)}) {{ {call} }}\n"
     return (
-        f'extern "C" void {instance.name}(void* const* buffers, const SpatialParams* params, unsigned groups, unsigned threads) {{\n'
+        f'extern "C" void {instance.name}(void* const* buffers, const SpatialParams* params, unsigned groups, '
+        "unsigned threads) {\n"
         f"    fibers::run(groups, threads, [&] {{ {call} }});\n}}\n"
     )
 
@@ -184,7 +192,17 @@ def compiled(text: str, command: list[str], suffix: str) -> tuple[Path, str]:
 
 
 def cpu(library: Library, names=None, options: tuple[str, ...] = ()) -> ctypes.CDLL:
-    command = ["g++", "-O1", "-std=c++17", "-w", "-shared", "-fPIC", "-U_FORTIFY_SOURCE", f"-I{HERE / 'compat'}", *options]
+    command = [
+        "g++",
+        "-O1",
+        "-std=c++17",
+        "-w",
+        "-shared",
+        "-fPIC",
+        "-U_FORTIFY_SOURCE",
+        f"-I{HERE / 'compat'}",
+        *options,
+    ]
     return ctypes.CDLL(str(compiled(source(library, library.named(names), "cpu"), command, ".so")[0]))
 
 
@@ -194,6 +212,17 @@ def nvcc() -> str | None:
 
 def cuda(library: Library, instances, arch: str = "sm_90", options: tuple[str, ...] = ()) -> tuple[Path, str]:
     """Return a cubin and the assembler's report of registers and spills."""
-    command = [nvcc() or "nvcc", "-cubin", f"-arch={arch}", "-std=c++17", "-w", "--expt-relaxed-constexpr", "-Xptxas", "-v",
-               "-DNDEBUG", f"-I{HERE / 'compat'}", *options]
+    command = [
+        nvcc() or "nvcc",
+        "-cubin",
+        f"-arch={arch}",
+        "-std=c++17",
+        "-w",
+        "--expt-relaxed-constexpr",
+        "-Xptxas",
+        "-v",
+        "-DNDEBUG",
+        f"-I{HERE / 'compat'}",
+        *options,
+    ]
     return compiled(source(library, instances, "cuda"), command, ".cubin")

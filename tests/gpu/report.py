@@ -1,6 +1,6 @@
 """Compile the kernels for an NVIDIA GPU, without one: registers, spills and shared memory of each.
 
-    python tests/gpu/report.py [WORD ...]
+python tests/gpu/report.py [WORD ...]
 """
 
 from __future__ import annotations

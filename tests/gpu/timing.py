@@ -30,9 +30,7 @@ def measure(calls, rounds=5, target=2e-3):
         return start.elapsed_time(end) * 1e-3 / (replays * len(calls))
 
     replays = max(1, int(target / (once(2) * len(calls))))
-    result = statistics.median(once(replays) for _ in range(rounds))
-    del graph
-    return result
+    return statistics.median(once(replays) for _ in range(rounds))
 
 
 class Images:
@@ -46,8 +44,13 @@ class Images:
         memory = (n, h, w, c) if nhwc else shape
         view = (lambda t: t.permute(0, 3, 1, 2)) if nhwc else (lambda t: t)
         copies = max(2, -(-(600 << 20) // (3 * self.bytes)))
-        make = lambda: view(torch.randn(memory, device="cuda").to(TORCH[dtype]))
-        self.sets = [(make(), make(), view(torch.empty(memory, device="cuda", dtype=TORCH[dtype]))) for _ in range(copies)]
+
+        def make():
+            return view(torch.randn(memory, device="cuda").to(TORCH[dtype]))
+
+        self.sets = [
+            (make(), make(), view(torch.empty(memory, device="cuda", dtype=TORCH[dtype]))) for _ in range(copies)
+        ]
         self.strides = tuple(s * size for s in self.sets[0][0].stride())
 
     def copy_seconds(self):
@@ -68,4 +71,9 @@ class Images:
     def seconds(self, gpu, which, launch, rename=None):
         stream = torch.cuda.current_stream().cuda_stream
         scratch = torch.empty(max(launch.scratch_bytes, 16), device="cuda", dtype=torch.uint8)
-        return measure([lambda s=s: gpu.run(launch, self.operands(which, s), scratch.data_ptr(), stream, rename) for s in self.sets])
+        return measure(
+            [
+                lambda s=s: gpu.run(launch, self.operands(which, s), scratch.data_ptr(), stream, rename)
+                for s in self.sets
+            ]
+        )

@@ -1,8 +1,8 @@
 """Time strip kernels with other rows, columns and numbers of threadgroups than spatial.metal and launch.cpp choose.
 
-    python tests/gpu/tune.py compile      needs nvcc, no GPU
-    python tests/gpu/tune.py run [WORD ...]
-    ncu ... python tests/gpu/tune.py profile      each of PROFILED once
+python tests/gpu/tune.py compile      needs nvcc, no GPU
+python tests/gpu/tune.py run [WORD ...]
+ncu ... python tests/gpu/tune.py profile      each of PROFILED once
 """
 
 from __future__ import annotations
@@ -13,15 +13,23 @@ import gpu as cuda
 import msl
 
 SHAPES = {
-    "56": ((32, 64, 56, 56), False), "hd": ((8, 3, 1080, 1920), False), "4k": ((4, 1, 4096, 4096), False),
-    "14": ((128, 512, 14, 14), False), "7": ((128, 2048, 7, 7), False), "nhwc": ((32, 64, 56, 56), True),
-}  # fmt: skip
+    "56": ((32, 64, 56, 56), False),
+    "hd": ((8, 3, 1080, 1920), False),
+    "4k": ((4, 1, 4096, 4096), False),
+    "14": ((128, 512, 14, 14), False),
+    "7": ((128, 2048, 7, 7), False),
+    "nhwc": ((32, 64, 56, 56), True),
+}
 SIMD = {"forward": {5: (4, 2), 9: (4, 8), 15: (4, 8)}, "gradient": {5: (4, 2)}}  # rows of a step
 STRIP = {  # rows of a step, columns of a strip, windows of a thread
     "forward": {31: [(8, 256, 8), (8, 256, 16)], 63: [(8, 256, 8), (8, 256, 16)]},
-    "gradient": {9: [(8, 128, 8), (8, 256, 8)], 15: [(8, 128, 8), (8, 256, 8)], 31: [(8, 256, 16), (8, 384, 8), (8, 384, 16)],
-                 63: [(8, 256, 16), (8, 384, 16)]},
-}  # fmt: skip
+    "gradient": {
+        9: [(8, 128, 8), (8, 256, 8)],
+        15: [(8, 128, 8), (8, 256, 8)],
+        31: [(8, 256, 16), (8, 384, 8), (8, 384, 16)],
+        63: [(8, 256, 16), (8, 384, 16)],
+    },
+}
 INTERLEAVED = {  # columns of a thread, rows of a step, channels of a threadgroup
     "forward": [(4, 4, 8), (4, 4, 16), (2, 4, 16)],
     "gradient": [(2, 4, 8), (4, 4, 8), (2, 4, 16)],
@@ -37,24 +45,55 @@ def variants(library):
             for k, rows in SIMD[which].items():
                 for r in rows:
                     name = f"tune_{which}_simd_{dtype}_{k}_{r}"
-                    yield msl.instance(library, name, f"spatial_{which}_simd", dtype, k, r), which, dtype, k, "simd", r, 0
+                    yield (
+                        msl.instance(library, name, f"spatial_{which}_simd", dtype, k, r),
+                        which,
+                        dtype,
+                        k,
+                        "simd",
+                        r,
+                        0,
+                    )
             for k, sizes in STRIP[which].items():
                 if dtype == "half" and k > 15:
                     continue
                 for r, width, each in sizes:
                     name = f"tune_{which}_strip_{dtype}_{k}_{each}_{r}x{width}"
-                    yield msl.instance(library, name, f"spatial_{which}_strip", dtype, k, r, width, each), which, dtype, k, "strip", r, width
+                    yield (
+                        msl.instance(library, name, f"spatial_{which}_strip", dtype, k, r, width, each),
+                        which,
+                        dtype,
+                        k,
+                        "strip",
+                        r,
+                        width,
+                    )
             for columns, r, channels in INTERLEAVED[which]:
                 name = f"tune_{which}_interleaved_{dtype}_5_{r}_{columns}x{channels}"
-                yield msl.instance(library, name, f"spatial_{which}_interleaved", dtype, 5, columns, r, channels), which, dtype, 5, "interleaved", columns, channels
+                yield (
+                    msl.instance(library, name, f"spatial_{which}_interleaved", dtype, 5, columns, r, channels),
+                    which,
+                    dtype,
+                    5,
+                    "interleaved",
+                    columns,
+                    channels,
+                )
 
 
 PROFILED = [
-    ("forward", "float", "4k", 5, "simd", 4, 0), ("forward", "half", "4k", 5, "simd", 4, 0), ("gradient", "half", "4k", 5, "simd", 4, 0),
-    ("forward", "half", "4k", 15, "simd", 4, 0), ("gradient", "half", "4k", 15, "simd", 4, 0), ("gradient", "float", "4k", 15, "strip", 8, 256),
-    ("forward", "float", "4k", 31, "strip", 8, 256), ("gradient", "float", "4k", 31, "strip", 8, 384), ("gradient", "float", "4k", 63, "strip", 8, 384),
-    ("forward", "float", "14", 5, "simd", 4, 0), ("gradient", "float", "nhwc", 5, "interleaved", 2, 8),
-]  # fmt: skip
+    ("forward", "float", "4k", 5, "simd", 4, 0),
+    ("forward", "half", "4k", 5, "simd", 4, 0),
+    ("gradient", "half", "4k", 5, "simd", 4, 0),
+    ("forward", "half", "4k", 15, "simd", 4, 0),
+    ("gradient", "half", "4k", 15, "simd", 4, 0),
+    ("gradient", "float", "4k", 15, "strip", 8, 256),
+    ("forward", "float", "4k", 31, "strip", 8, 256),
+    ("gradient", "float", "4k", 31, "strip", 8, 384),
+    ("gradient", "float", "4k", 63, "strip", 8, 384),
+    ("forward", "float", "14", 5, "simd", 4, 0),
+    ("gradient", "float", "nhwc", 5, "interleaved", 2, 8),
+]
 
 
 def profile():
@@ -95,7 +134,11 @@ def run(words):
                     continue
                 results = []
                 for instance, *key, design, rows, width in table:
-                    if key != [which, dtype, k] or (design == "interleaved") != nhwc or (design == "strip" and shape_name in ("14", "7")):
+                    if (
+                        key != [which, dtype, k]
+                        or (design == "interleaved") != nhwc
+                        or (design == "strip" and shape_name in ("14", "7"))
+                    ):
                         continue
                     for concurrency in CONCURRENCY:
                         tile = (0, 0) if design == "simd" else (rows, width)

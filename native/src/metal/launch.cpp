@@ -47,8 +47,9 @@ void set_shape(SpatialParams &p, const Problem &problem) {
     const int64_t size = itemsize(problem.dtype);
     auto elements = [&](const Layout &layout, int64_t bytes) {
         if (bytes % size)
-            fail(SN_UNSUPPORTED, "the strides of %s must be multiples of its itemsize %lld on device \"metal\", not %lld",
-                 layout.name, (long long)size, (long long)bytes);
+            fail(SN_UNSUPPORTED,
+                 "the strides of %s must be multiples of its itemsize %lld on device \"metal\", not %lld", layout.name,
+                 (long long)size, (long long)bytes);
         return bytes / size;
     };
     p.height = to_int(problem.height, "the height");
@@ -101,7 +102,7 @@ void set_operation(SpatialParams &p, const Problem &problem) {
 
 // Builds the dispatches for the planes that one SpatialParams describes.
 class Builder {
-public:
+  public:
     Builder(const Problem &problem, const LaunchOptions &options, Launch &launch)
         : problem_(problem), options_(options), launch_(launch), type_(type_name(problem.dtype)) {
         set_shape(shape_, problem);
@@ -120,9 +121,9 @@ public:
     void build(const int64_t *offsets) {
         offsets_ = offsets;
         const bool plain = design_ == Design::plain;
-        const int64_t chunk = chunk_planes(plain              ? problem_.pass == SN_GRADIENT && !documented()
+        const int64_t chunk = chunk_planes(plain           ? problem_.pass == SN_GRADIENT && !documented()
                                            : in_one_pass() ? 0
-                                                              : scratch_images());
+                                                           : scratch_images());
         for (int64_t first = 0; first < planes_; first += chunk) {
             base_ = shape_;
             base_.first_plane = int32_t(first);
@@ -139,10 +140,12 @@ public:
         }
     }
 
-private:
+  private:
     int64_t plane() const { return int64_t(shape_.height) * shape_.width; }
     bool documented() const { return shape_.mirrored != 0; }
-    int scratch_images() const { return problem_.pass == SN_FORWARD || problem_.pass == SN_PARAMETER_GRADIENTS ? 2 : 3; }
+    int scratch_images() const {
+        return problem_.pass == SN_FORWARD || problem_.pass == SN_PARAMETER_GRADIENTS ? 2 : 3;
+    }
 
     // Planes at a time, so that scratch stays small and the elements of a dispatch can be counted by 32 bits of groups.
     int64_t chunk_planes(int images) const {
@@ -151,7 +154,9 @@ private:
         return std::min(planes_, std::max<int64_t>(1, by_scratch / unit) * shape_.inner);
     }
 
-    bool in_one_pass() const { return design_ == Design::simd || design_ == Design::interleaved || design_ == Design::strip; }
+    bool in_one_pass() const {
+        return design_ == Design::simd || design_ == Design::interleaved || design_ == Design::strip;
+    }
 
     // Square odd windows, as spatial.metal instantiates them; 0 for all others.
     int32_t odd_square() const {
@@ -184,10 +189,12 @@ private:
             return tall ? Design::strip : small ? Design::simd : Design::general;
         case Design::simd:
             if (!small || (gradient() && k > 7))
-                fail(SN_UNSUPPORTED, "the simdgroup kernels take odd square windows of 3 to 15, to 7 in the gradient, and edge zero");
+                fail(SN_UNSUPPORTED,
+                     "the simdgroup kernels take odd square windows of 3 to 15, to 7 in the gradient, and edge zero");
             break;
         case Design::interleaved:
-            if (!small) fail(SN_UNSUPPORTED, "the interleaved kernels take odd square windows of 3 to 15 and edge zero");
+            if (!small)
+                fail(SN_UNSUPPORTED, "the interleaved kernels take odd square windows of 3 to 15 and edge zero");
             break;
         case Design::strip:
             if (!tall) fail(SN_UNSUPPORTED, "no strip kernel takes this window, edge and pass");
@@ -199,7 +206,9 @@ private:
     }
 
     Binding operand(int index) const { return {Binding::operand, index, offsets_[index]}; }
-    Binding scratch(int image) const { return {Binding::scratch, 0, launch_.result_offset + reserved_ + image * image_bytes_}; }
+    Binding scratch(int image) const {
+        return {Binding::scratch, 0, launch_.result_offset + reserved_ + image * image_bytes_};
+    }
 
     Dispatch &add(const char *name, bool typed, std::initializer_list<Binding> bindings, int64_t groups,
                   const SpatialParams &params) {
@@ -254,9 +263,9 @@ private:
             const int32_t segment = int32_t(ceil_div(ceil_div(p.height, n), rows) * rows);
             const int32_t segments = int32_t(ceil_div(p.height, segment));
             if (segments != n && n > 1) continue;
-            // Between whole waves and perfect balance: threadgroups do not run in step.
+            // Few waves are whole ones; of many, the last is a small part.
             const double load = double(strips) * segments / double(at_once);
-            const double waves = std::max(1.0, 0.5 * (std::ceil(load) + load));
+            const double waves = load <= 4 ? std::ceil(load) : load + 0.5;
             const double cost = waves * (segment + warm_up);
             if (n == 1 || cost < 0.99 * best) best = cost, p.segment = segment, p.segments = segments;
             if (n > 64 && segment <= rows) break;
@@ -280,13 +289,14 @@ private:
     }
 
     // One dispatch of a kernel that walks down strips.
-    void add_strips(SpatialParams &p, const char *design, const char *suffix, int32_t k, int64_t side_by_side, int32_t rows,
-                    int32_t threads, int32_t tasks_each) {
-        const int64_t at_once = std::max<int64_t>(1, options_.concurrency * tasks_each / threads);
+    void add_strips(SpatialParams &p, const char *design, const char *suffix, int32_t k, int64_t side_by_side,
+                    int32_t rows, int32_t threads, int32_t tasks_each, int32_t registers) {
+        const int64_t at_once = std::max<int64_t>(1, options_.concurrency * 128 / registers * tasks_each / threads);
         set_segments(p, side_by_side, at_once, gradient() ? 2 * k : k, rows);
         p.tasks = to_int(side_by_side * p.segments, "the number of strips");
         char name[64];
-        std::snprintf(name, sizeof name, "spatial_%s_%s_%s_%d%s", gradient() ? "gradient" : "forward", design, type_, k, suffix);
+        std::snprintf(name, sizeof name, "spatial_%s_%s_%s_%d%s", gradient() ? "gradient" : "forward", design, type_, k,
+                      suffix);
         const int64_t groups = ceil_div(p.tasks, tasks_each);
         Dispatch &d = gradient() ? add(name, false, {operand(0), operand(1), operand(2)}, groups, p)
                                  : add(name, false, {operand(0), operand(1)}, groups, p);
@@ -304,7 +314,10 @@ private:
             p.strip_planes = width / p.strip_lanes;
         }
         const int64_t side_by_side = ceil_div(p.planes, p.strip_planes) * p.strips;
-        add_strips(p, "simd", "", k, side_by_side, 4, SPATIAL_SIMDGROUPS * width, SPATIAL_SIMDGROUPS);
+        // Registers as a compiler reports them; 16-bit elements take fewer.
+        const bool small = problem_.dtype != SN_FLOAT32;
+        const int32_t registers = gradient() ? 168 : k <= 9 ? (small ? 80 : 102) : small ? 128 : 168;
+        add_strips(p, "simd", "", k, side_by_side, 4, SPATIAL_SIMDGROUPS * width, SPATIAL_SIMDGROUPS, registers);
     }
 
     void build_interleaved() {
@@ -317,7 +330,8 @@ private:
         set_strips(p, lanes, columns, gradient() ? 2 * reach : reach, 0);
         char suffix[32];
         std::snprintf(suffix, sizeof suffix, "_%dx%d", columns, channels);
-        add_strips(p, "interleaved", suffix, k, ceil_div(p.planes, channels) * p.strips, 4, lanes * channels, 1);
+        add_strips(p, "interleaved", suffix, k, ceil_div(p.planes, channels) * p.strips, 4, lanes * channels, 1,
+                   gradient() ? 128 : 102);
     }
 
     void build_strip() {
@@ -332,14 +346,16 @@ private:
         }
         char suffix[32];
         std::snprintf(suffix, sizeof suffix, "_%dx%d", s.rows, s.width);
-        add_strips(p, "strip", suffix, k, int64_t(p.planes) * p.strips, s.rows, s.width, 1);
+        const int32_t registers = k > 15 ? (gradient() ? 168 : 85) : k <= 11 ? 102 : 128;
+        add_strips(p, "strip", suffix, k, int64_t(p.planes) * p.strips, s.rows, s.width, 1, registers);
     }
 
     enum Side { forward_side, adjoint_side };
 
-    // Window sums of x^2, x * v or a scratch image, down the columns into `column_sums`, then along the rows into `sums`.
-    void add_window_sums(const char *name, bool typed, std::initializer_list<Binding> sources, Side side, int column_sums,
-                         int sums) {
+    // Window sums of x^2, x * v or a scratch image, down the columns into `column_sums`, then along the rows into
+    // `sums`.
+    void add_window_sums(const char *name, bool typed, std::initializer_list<Binding> sources, Side side,
+                         int column_sums, int sums) {
         add_sums(name, typed, sources, column_sums, side, false);
         add_sums("spatial_sums", false, {scratch(column_sums)}, sums, side, true);
     }
@@ -361,11 +377,12 @@ private:
         int64_t groups;
         if (k <= SPATIAL_TILE / 2) {
             // Long enough that most of the tile is outputs, no longer than the line.
-            const int32_t wanted = std::min(std::max(4 * k, 64), size + k - 1);
-            p.tile_length = 16;
-            while (p.tile_length < wanted && p.tile_length < SPATIAL_TILE) p.tile_length *= 2;
-            const int64_t lines = p.elements / size;
-            groups = ceil_div(lines, SPATIAL_TILE / p.tile_length) * ceil_div(size, p.tile_length - (k - 1));
+            const int64_t wanted = std::min<int64_t>(std::max<int64_t>(4 * int64_t(k), 64), int64_t(size) + k - 1);
+            p.tile_bits = 4;
+            while ((1 << p.tile_bits) < wanted && p.tile_bits < SPATIAL_TILE_BITS) ++p.tile_bits;
+            const int64_t count = !along_rows ? int64_t(p.width) * p.inner : p.inner == 1 ? p.height : p.inner;
+            groups = p.elements / size / count * ceil_div(count, SPATIAL_TILE >> p.tile_bits) *
+                     ceil_div(size, (1 << p.tile_bits) - (k - 1));
             std::snprintf(full, sizeof full, "%s", name);
         } else {
             groups = ceil_div(p.elements, SPATIAL_THREADS);
@@ -393,8 +410,7 @@ private:
             add_elements("spatial_gradient_terms", true, {v, x, scratch(0), scratch(1)});
             add_window_sums("spatial_sums", false, {scratch(0)}, adjoint_side, 2, 0);
             return add_elements("spatial_gradient_general", true, {v, x, out, scratch(1), scratch(0)});
-        case SN_PARAMETER_GRADIENTS:
-            return add_partials("spatial_parameter_gradients", {v, x, partials(), scratch(1)});
+        case SN_PARAMETER_GRADIENTS: return add_partials("spatial_parameter_gradients", {v, x, partials(), scratch(1)});
         }
     }
 
@@ -409,7 +425,7 @@ private:
         next_group_ += p.groups;
     }
 
-public:
+  public:
     static constexpr int64_t partial_offset = 16; // bytes
     // Reserves room for the partial sums of `times` calls of build().
     void reserve_partials(int64_t times) {
@@ -423,10 +439,11 @@ public:
         SpatialParams p = shape_;
         p.all_groups = int32_t(all_groups_);
         image_bytes_ = 0;
-        add("spatial_parameter_gradients_total", false, {partials(), {Binding::scratch, 0, launch_.result_offset}}, 1, p);
+        add("spatial_parameter_gradients_total", false, {partials(), {Binding::scratch, 0, launch_.result_offset}}, 1,
+            p);
     }
 
-private:
+  private:
     const Problem &problem_;
     const LaunchOptions &options_;
     Launch &launch_;

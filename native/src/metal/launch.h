@@ -18,11 +18,11 @@ struct Binding {
 constexpr int max_bindings = 5;
 
 struct Dispatch {
-    char kernel[64];                 // the function's name in the library
+    char kernel[64]; // the function's name in the library
     int32_t n_bindings;
-    Binding bindings[max_bindings];  // buffers 0 .. n_bindings - 1; the parameters are buffer n_bindings
+    Binding bindings[max_bindings]; // buffers 0 .. n_bindings - 1; the parameters are buffer n_bindings
     SpatialParams params;
-    uint32_t groups, threads;        // one-dimensional: threadgroups, threads of each
+    uint32_t groups, threads; // one-dimensional: threadgroups, threads of each
 };
 
 // The dispatches run one after another, each when the one before it is complete. There are none for an empty
@@ -38,11 +38,11 @@ enum class Design : int32_t { automatic, plain, general, simd, strip, interleave
 
 struct LaunchOptions {
     Design design = Design::automatic;
-    bool aligned = false;                 // every operand starts at a multiple of 16 bytes
-    int64_t concurrency = 65536;          // threads that the device runs at a time, roughly
+    bool aligned = false;        // every operand starts at a multiple of 16 bytes
+    int64_t concurrency = 65536; // threads of 128 registers that the device runs at a time
     // For measurements, 0 otherwise: rows and columns of a strip kernel; columns and channels of an interleaved one.
     int32_t tile[2] = {0, 0};
-    int64_t scratch_limit = 64ll << 20;   // bytes; one plane (or one group of interleaved planes) may exceed it
+    int64_t scratch_limit = 64ll << 20; // bytes; one plane (or one group of interleaved planes) may exceed it
 };
 
 // Throws sn::Error where Metal kernels cannot take the problem or the design cannot.

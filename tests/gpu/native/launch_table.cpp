@@ -15,8 +15,7 @@ extern "C" {
 
 LaunchTable *launch_table_create(const sn_params *params, sn_pass pass, const sn_array *operands, int32_t n_operands,
                                  int32_t axis_height, int32_t axis_width, int32_t design, int32_t aligned,
-                                 int64_t scratch_limit, int64_t concurrency,
-                                 int32_t tile_0, int32_t tile_1) {
+                                 int64_t scratch_limit, int64_t concurrency, int32_t tile_0, int32_t tile_1) {
     auto *table = new LaunchTable{};
     try {
         Problem problem;
@@ -29,9 +28,7 @@ LaunchTable *launch_table_create(const sn_params *params, sn_pass pass, const sn
         options.tile[0] = tile_0;
         options.tile[1] = tile_1;
         table->launch = make_launch(problem, options);
-    } catch (const Error &error) {
-        std::memcpy(table->error, error.message, sizeof table->error);
-    }
+    } catch (const Error &error) { std::memcpy(table->error, error.message, sizeof table->error); }
     return table;
 }
 
@@ -42,5 +39,4 @@ int64_t launch_table_result_offset(const LaunchTable *table) { return table->lau
 int32_t launch_table_size(const LaunchTable *table) { return int32_t(table->launch.dispatches.size()); }
 const Dispatch *launch_table_at(const LaunchTable *table, int32_t i) { return &table->launch.dispatches[size_t(i)]; }
 int32_t launch_table_params_size() { return int32_t(sizeof(SpatialParams)); }
-
 }

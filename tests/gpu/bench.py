@@ -1,0 +1,179 @@
+"""Speed of the Metal kernels on an NVIDIA GPU, beside the device copy and PyTorch, with their errors.
+
+    python tests/gpu/bench.py [--peers] [--dtype float,half] [--cases NAME,...] [--out FOLDER]
+
+Every row is checked against float64 in the same run, its output poisoned first. `of copy` is the least traffic
+(8 bytes an element forward, 12 gradient, half that in half precision) over the rate of a device-to-device copy of
+the same tensor. --peers adds PyTorch: eager, torch.compile, and torch.compile of the formula with two
+one-dimensional pools ("separable"), which is the fair peer.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime
+import json
+import sys
+import time
+from pathlib import Path
+
+import gpu as cuda
+import msl
+
+CASES = {
+    "56": ((32, 64, 56, 56), 5, False), "hd": ((8, 3, 1080, 1920), 9, False), "4k-5": ((4, 1, 4096, 4096), 5, False),
+    "4k-15": ((4, 1, 4096, 4096), 15, False), "4k-31": ((4, 1, 4096, 4096), 31, False), "4k-63": ((4, 1, 4096, 4096), 63, False),
+    "nhwc": ((32, 64, 56, 56), 5, True), "14": ((128, 512, 14, 14), 5, False), "7": ((128, 2048, 7, 7), 5, False),
+    "4k-33": ((4, 1, 4096, 4096), 33, False),
+}  # fmt: skip
+
+
+def box(a, k):
+    """Mean over k x k windows (k odd), zeros outside, by two one-dimensional pools."""
+    import torch.nn.functional as F
+
+    a = F.avg_pool2d(a, (k, 1), stride=1, padding=(k // 2, 0))
+    return F.avg_pool2d(a, (1, k), stride=1, padding=(0, k // 2))
+
+
+def separable(x, k, beta):
+    return x * (1.0 + box(x * x, k)) ** -beta
+
+
+def eager(x, k, beta):
+    import torch.nn.functional as F
+
+    return x * (1.0 + F.avg_pool2d(x * x, k, stride=1, padding=k // 2)) ** -beta
+
+
+def reference(which, x, dy, k, beta):
+    x, dy = x.double(), dy.double()
+    t = 1.0 + box(x * x, k)
+    if which == "forward":
+        return x * t**-beta
+    return dy * t**-beta - 2 * beta * x * box(dy * x * t ** (-beta - 1), k)
+
+
+def error(gpu, images, which, launch, k, beta):
+    """Largest error over largest magnitude, and the worst relative error where the result is not small."""
+    import torch
+
+    x, dy, out = images.sets[0]
+    out.fill_(float("nan"))
+    scratch = torch.empty(max(launch.scratch_bytes, 16), device="cuda", dtype=torch.uint8)
+    gpu.run(launch, images.operands(which, images.sets[0]), scratch.data_ptr(), torch.cuda.current_stream().cuda_stream)
+    torch.cuda.synchronize()
+    worst = 0.0
+    for i in range(min(x.shape[0], 4)):
+        ref = reference(which, x[i : i + 1], dy[i : i + 1], k, beta)
+        worst = max(worst, float((out[i : i + 1].double() - ref).abs().max() / ref.abs().max()))
+    if bool(out.isnan().any()):
+        raise AssertionError("elements were not written")
+    return worst
+
+
+def peers(images, k, beta=0.75):
+    """Seconds of each PyTorch form: {(pass, form): seconds}."""
+    import torch
+    from timing import measure
+
+    few, found = images.sets[:2], {}
+    torch._dynamo.reset()
+    forms = {
+        "eager": eager,
+        "compiled": torch.compile(eager, dynamic=False),
+        "separable": torch.compile(separable, dynamic=False),
+    }
+    for form, function in forms.items():
+        began = time.time()
+        try:
+            found["forward", form] = measure([lambda s=s: function(s[0], k, beta) for s in few])
+            inputs = [s[0].detach().requires_grad_() for s in few]
+            outs = [function(i, k, beta) for i in inputs]
+            found["gradient", form] = measure(
+                [
+                    lambda i=i, o=o, s=s: torch.autograd.grad(o, i, s[1], retain_graph=True)
+                    for i, o, s in zip(inputs, outs, few, strict=True)
+                ]
+            )
+            del inputs, outs
+        except Exception as reason:  # a peer that cannot run is named, not hidden
+            print(f"  {form}: {type(reason).__name__}: {str(reason)[:200]}", flush=True)
+        print(f"  [{form}: {time.time() - began:.0f} s]", flush=True)
+        torch.cuda.empty_cache()
+    return found
+
+
+def row(gpu, name, dtype, with_peers):
+    from timing import Images
+
+    shape, k, nhwc = CASES[name]
+    images = Images(shape, dtype, nhwc)
+    copy = images.copy_seconds()
+    rate = 2 * images.bytes / copy
+    others = peers(images, k) if with_peers else {}
+    found = []
+    for which in ("forward", "gradient"):
+        launch = images.launch(which, k, concurrency=512 * gpu.multiprocessors)
+        entry = {"case": name, "shape": shape, "nhwc": nhwc, "k": k, "dtype": dtype, "pass": which, "kernel": launch.names[-1],
+                 "copy TB/s": rate / 1e12, "error": error(gpu, images, which, launch, k, 0.75)}  # fmt: skip
+        entry["seconds"] = images.seconds(gpu, which, launch)
+        entry["of copy"] = images.moved(which) / rate / entry["seconds"]
+        launch = images.launch(which, k, beta=5.0, concurrency=512 * gpu.multiprocessors)
+        entry["error beta 5"] = error(gpu, images, which, launch, k, 5.0)
+        entry["of copy beta 5"] = images.moved(which) / rate / images.seconds(gpu, which, launch)
+        for (p, form), seconds in others.items():
+            if p == which:
+                entry[form] = seconds / entry["seconds"]
+        found.append(entry)
+    return found
+
+
+def line(e):
+    shape = "x".join(map(str, e["shape"])) + (" NHWC" if e["nhwc"] else "")
+    form = "".join(f" {e[f]:.1f} |" if f in e else " - |" for f in ("eager", "compiled", "separable"))
+    return (
+        f"| {shape} | {e['k']} | {e['dtype']} | {e['pass']} | {e['seconds'] * 1e6:.1f} | {e['of copy']:.0%} | {e['of copy beta 5']:.0%} |"
+        f" {e['error']:.1e} | {e['error beta 5']:.1e} |{form} `{e['kernel']}` |"
+    )
+
+
+HEAD = (
+    "| shape (NCHW) | k | dtype | pass | us | of copy | beta 5 | error | beta 5 | eager | compiled | separable | kernel |\n"
+    + "|---" * 13
+    + "|"
+)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--dtype", default="float,half")
+    parser.add_argument("--cases", default=",".join(CASES))
+    parser.add_argument("--out", default=None)
+    arguments = parser.parse_args()
+    reason = cuda.why_not()
+    if reason:
+        print(f"skipped: {reason}")
+        return
+    try:
+        import torch
+    except ImportError:
+        print("skipped: PyTorch with CUDA is not installed")
+        return
+    torch.cuda.set_stream(torch.cuda.Stream())  # graphs cannot be captured on the default stream
+    gpu, library = cuda.Gpu(), msl.load()
+    gpu.load(library, library.instances)
+    print(f"{datetime.date.today()}, {gpu.name}, PyTorch {torch.__version__}\n{HEAD}", flush=True)
+    rows = []
+    for name in arguments.cases.split(","):
+        for dtype in arguments.dtype.split(","):
+            for entry in row(gpu, name, dtype, arguments.peers):
+                rows.append(entry)
+                print(line(entry), flush=True)
+    if arguments.out:
+        Path(arguments.out, "bench.json").write_text(json.dumps(rows, indent=1))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
