@@ -21,19 +21,25 @@ import gpu as cuda
 import msl
 
 CASES = {
-    "56": ((32, 64, 56, 56), 5, False), "hd": ((8, 3, 1080, 1920), 9, False), "4k-5": ((4, 1, 4096, 4096), 5, False),
-    "4k-15": ((4, 1, 4096, 4096), 15, False), "4k-31": ((4, 1, 4096, 4096), 31, False), "4k-63": ((4, 1, 4096, 4096), 63, False),
-    "nhwc": ((32, 64, 56, 56), 5, True), "14": ((128, 512, 14, 14), 5, False), "7": ((128, 2048, 7, 7), 5, False),
+    "56": ((32, 64, 56, 56), 5, False),
+    "hd": ((8, 3, 1080, 1920), 9, False),
+    "4k-5": ((4, 1, 4096, 4096), 5, False),
+    "4k-15": ((4, 1, 4096, 4096), 15, False),
+    "4k-31": ((4, 1, 4096, 4096), 31, False),
+    "4k-63": ((4, 1, 4096, 4096), 63, False),
+    "nhwc": ((32, 64, 56, 56), 5, True),
+    "14": ((128, 512, 14, 14), 5, False),
+    "7": ((128, 2048, 7, 7), 5, False),
     "4k-33": ((4, 1, 4096, 4096), 33, False),
-}  # fmt: skip
+}
 
 
 def box(a, k):
     """Mean over k x k windows (k odd), zeros outside, by two one-dimensional pools."""
-    import torch.nn.functional as F
+    from torch.nn.functional import avg_pool2d
 
-    a = F.avg_pool2d(a, (k, 1), stride=1, padding=(k // 2, 0))
-    return F.avg_pool2d(a, (1, k), stride=1, padding=(0, k // 2))
+    a = avg_pool2d(a, (k, 1), stride=1, padding=(k // 2, 0))
+    return avg_pool2d(a, (1, k), stride=1, padding=(0, k // 2))
 
 
 def separable(x, k, beta):
@@ -41,9 +47,9 @@ def separable(x, k, beta):
 
 
 def eager(x, k, beta):
-    import torch.nn.functional as F
+    from torch.nn.functional import avg_pool2d
 
-    return x * (1.0 + F.avg_pool2d(x * x, k, stride=1, padding=k // 2)) ** -beta
+    return x * (1.0 + avg_pool2d(x * x, k, stride=1, padding=k // 2)) ** -beta
 
 
 def reference(which, x, dy, k, beta):
@@ -87,7 +93,7 @@ def peers(images, k, beta=0.75):
     for form, function in forms.items():
         began = time.time()
         try:
-            found["forward", form] = measure([lambda s=s: function(s[0], k, beta) for s in few])
+            found["forward", form] = measure([lambda s=s, f=function: f(s[0], k, beta) for s in few])
             inputs = [s[0].detach().requires_grad_() for s in few]
             outs = [function(i, k, beta) for i in inputs]
             found["gradient", form] = measure(
@@ -115,8 +121,17 @@ def row(gpu, name, dtype, with_peers):
     found = []
     for which in ("forward", "gradient"):
         launch = images.launch(which, k, concurrency=512 * gpu.multiprocessors)
-        entry = {"case": name, "shape": shape, "nhwc": nhwc, "k": k, "dtype": dtype, "pass": which, "kernel": launch.names[-1],
-                 "copy TB/s": rate / 1e12, "error": error(gpu, images, which, launch, k, 0.75)}  # fmt: skip
+        entry = {
+            "case": name,
+            "shape": shape,
+            "nhwc": nhwc,
+            "k": k,
+            "dtype": dtype,
+            "pass": which,
+            "kernel": launch.names[-1],
+            "copy TB/s": rate / 1e12,
+            "error": error(gpu, images, which, launch, k, 0.75),
+        }
         entry["seconds"] = images.seconds(gpu, which, launch)
         entry["of copy"] = images.moved(which) / rate / entry["seconds"]
         launch = images.launch(which, k, beta=5.0, concurrency=512 * gpu.multiprocessors)
@@ -133,15 +148,15 @@ def line(e):
     shape = "x".join(map(str, e["shape"])) + (" NHWC" if e["nhwc"] else "")
     form = "".join(f" {e[f]:.1f} |" if f in e else " - |" for f in ("eager", "compiled", "separable"))
     return (
-        f"| {shape} | {e['k']} | {e['dtype']} | {e['pass']} | {e['seconds'] * 1e6:.1f} | {e['of copy']:.0%} | {e['of copy beta 5']:.0%} |"
+        f"| {shape} | {e['k']} | {e['dtype']} | {e['pass']} | {e['seconds'] * 1e6:.1f} |"
+        f" {e['of copy']:.0%} | {e['of copy beta 5']:.0%} |"
         f" {e['error']:.1e} | {e['error beta 5']:.1e} |{form} `{e['kernel']}` |"
     )
 
 
 HEAD = (
-    "| shape (NCHW) | k | dtype | pass | us | of copy | beta 5 | error | beta 5 | eager | compiled | separable | kernel |\n"
-    + "|---" * 13
-    + "|"
+    "| shape (NCHW) | k | dtype | pass | us | of copy | beta 5 | error | beta 5 "
+    "| eager | compiled | separable | kernel |\n" + "|---" * 13 + "|"
 )
 
 
