@@ -1,6 +1,8 @@
 // The stand-in where Metal is absent.
 #include "device.h"
 #include "error.h"
+#include <algorithm>
+#include <cstring>
 
 namespace sn {
 namespace {
@@ -22,3 +24,8 @@ std::unique_ptr<sn_plan> refuse(int, const Problem &) { fail(SN_UNSUPPORTED, "de
 const Backend metal_backend = {"metal", SN_DEVICE_METAL, count, describe, refuse};
 
 } // namespace sn
+
+extern "C" void sn_get_metal_stats(sn_metal_stats *to) {
+    const sn_metal_stats none = {to->size, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0};
+    std::memcpy(to, &none, std::min<size_t>(to->size, sizeof none));
+}
