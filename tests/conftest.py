@@ -1,11 +1,14 @@
 """What every test shares: the device under test, and the folder of cases.py on the path."""
 
+import os
 import sys
 from pathlib import Path
 
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
+# Processes that tests start must find the installed package, not a source tree that they happen to stand in.
+os.environ["PYTHONSAFEPATH"] = "1"
 
 from cases import DEVICE
 

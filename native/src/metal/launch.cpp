@@ -214,7 +214,7 @@ class Builder {
                   const SpatialParams &params) {
         launch_.dispatches.emplace_back();
         Dispatch &d = launch_.dispatches.back();
-        std::snprintf(d.kernel, sizeof d.kernel, typed ? "%s_%s" : "%s", name, type_);
+        std::snprintf(d.kernel, sizeof d.kernel, typed ? "%.50s_%.12s" : "%.50s", name, type_);
         d.n_bindings = 0;
         for (const Binding &binding : bindings) {
             d.bindings[d.n_bindings++] = binding;
