@@ -2,6 +2,7 @@
 #include "spatial_plain.h"
 #include "spatial_parameter_gradients.h"
 #include "spatial_general.h"
+#include "spatial_small.h"
 #include "spatial_simd.h"
 #include "spatial_interleaved.h"
 #include "spatial_strip.h"
@@ -21,6 +22,10 @@
     SPATIAL_ENTRY("spatial_product_sums_" #type, spatial_product_sums<type>)                            \
     SPATIAL_ENTRY("spatial_square_sums_plain_" #type, spatial_square_sums_plain<type>)                  \
     SPATIAL_ENTRY("spatial_product_sums_plain_" #type, spatial_product_sums_plain<type>)                \
+    SPATIAL_ENTRY("spatial_forward_small_" #type, spatial_forward_small<type>)                          \
+    SPATIAL_ENTRY("spatial_gradient_small_" #type, spatial_gradient_small<type>)                        \
+    SPATIAL_ENTRY("spatial_gradient_documented_small_" #type, spatial_gradient_documented_small<type>)  \
+    SPATIAL_ENTRY("spatial_jvp_small_" #type, spatial_jvp_small<type>)                                  \
     SPATIAL_ENTRY("spatial_forward_general_" #type, spatial_forward_general<type>)                      \
     SPATIAL_ENTRY("spatial_gradient_terms_" #type, spatial_gradient_terms<type>)                        \
     SPATIAL_ENTRY("spatial_gradient_general_" #type, spatial_gradient_general<type>)                    \

@@ -8,6 +8,7 @@ using namespace metal;
 METAL_FUNC long plane_offset(constant SpatialParams &p, int image, int plane) {
     long offset = 0;
     for (int axis = SPATIAL_BATCH_AXES - 1; axis > 0; --axis) {
+        if (plane < p.batch[axis]) return offset + p.image[image].batch[axis] * plane;
         offset += p.image[image].batch[axis] * (plane % p.batch[axis]);
         plane /= p.batch[axis];
     }

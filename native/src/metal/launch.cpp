@@ -132,6 +132,7 @@ class Builder {
             image_bytes_ = chunk * plane() * int64_t(sizeof(float));
             switch (design_) {
             case Design::plain: build_plain(); break;
+            case Design::small: build_small(); break;
             case Design::simd: build_simd(); break;
             case Design::interleaved: build_interleaved(); break;
             case Design::strip: build_strip(); break;
@@ -183,10 +184,17 @@ class Builder {
     Design choose_design() const {
         const int32_t k = odd_square();
         const bool small = k >= 3 && k <= 15, interleaved = shape_.inner > 1, tall = strip(k).width != 0;
+        // A thread may add up as many samples as a line has: 32 at most.
+        const bool tiny = problem_.pass != SN_PARAMETER_GRADIENTS && shape_.height <= 32 && shape_.width <= 32;
         switch (options_.design) {
         case Design::automatic:
-            if (interleaved) return small ? Design::interleaved : Design::general;
+            if (interleaved && small) return Design::interleaved;
+            if (!interleaved && tiny && (!small || shape_.width <= 16)) return Design::small;
+            if (interleaved) return Design::general;
             return tall ? Design::strip : small ? Design::simd : Design::general;
+        case Design::small:
+            if (!tiny) fail(SN_UNSUPPORTED, "the kernels for small planes take images of at most 32 x 32, but this one is %d x %d", shape_.height, shape_.width);
+            break;
         case Design::simd:
             if (!small || (gradient() && k > 7))
                 fail(SN_UNSUPPORTED,
@@ -303,6 +311,21 @@ class Builder {
         d.threads = uint32_t(threads);
     }
 
+    void build_small() {
+        SpatialParams p = base_;
+        p.strip_planes = SPATIAL_SMALL / (p.height * p.width);
+        const int64_t groups = ceil_div(p.planes, p.strip_planes);
+        switch (problem_.pass) {
+        case SN_FORWARD: add("spatial_forward_small", true, {operand(0), operand(1)}, groups, p); return;
+        case SN_JVP: add("spatial_jvp_small", true, {operand(0), operand(1), operand(2)}, groups, p); return;
+        case SN_GRADIENT:
+            add(documented() ? "spatial_gradient_documented_small" : "spatial_gradient_small", true,
+                {operand(0), operand(1), operand(2)}, groups, p);
+            return;
+        case SN_PARAMETER_GRADIENTS: return; // choose_design() never comes here with it
+        }
+    }
+
     void build_simd() {
         constexpr int32_t width = 32, columns = SPATIAL_SIMD_COLUMNS;
         const int32_t k = odd_square(), reach = int32_t(ceil_div(k / 2, columns));
@@ -314,9 +337,9 @@ class Builder {
             p.strip_planes = width / p.strip_lanes;
         }
         const int64_t side_by_side = ceil_div(p.planes, p.strip_planes) * p.strips;
-        // Registers as a compiler reports them; 16-bit elements take fewer.
+        // Registers that a threadgroup takes of what one multiprocessor or core has; 16-bit elements take fewer.
         const bool small = problem_.dtype != SN_FLOAT32;
-        const int32_t registers = gradient() ? 168 : k <= 9 ? (small ? 80 : 102) : small ? 128 : 168;
+        const int32_t registers = gradient() ? 171 : small ? (k <= 9 ? 86 : 128) : k <= 5 ? 103 : k <= 9 ? 128 : 171;
         add_strips(p, "simd", "", k, side_by_side, 4, SPATIAL_SIMDGROUPS * width, SPATIAL_SIMDGROUPS, registers);
     }
 
@@ -331,7 +354,7 @@ class Builder {
         char suffix[32];
         std::snprintf(suffix, sizeof suffix, "_%dx%d", columns, channels);
         add_strips(p, "interleaved", suffix, k, ceil_div(p.planes, channels) * p.strips, 4, lanes * channels, 1,
-                   gradient() ? 128 : 102);
+                   128);
     }
 
     void build_strip() {
@@ -346,7 +369,7 @@ class Builder {
         }
         char suffix[32];
         std::snprintf(suffix, sizeof suffix, "_%dx%d", s.rows, s.width);
-        const int32_t registers = k > 15 ? (gradient() ? 168 : 85) : k <= 11 ? 102 : 128;
+        const int32_t registers = k > 15 ? (gradient() ? 171 : 86) : k <= 11 ? 103 : 128;
         add_strips(p, "strip", suffix, k, int64_t(p.planes) * p.strips, s.rows, s.width, 1, registers);
     }
 

@@ -34,7 +34,7 @@ struct Launch {
 };
 
 // Which kernels: the fastest that take the problem, or those of one design, for tests.
-enum class Design : int32_t { automatic, plain, general, simd, strip, interleaved };
+enum class Design : int32_t { automatic, plain, general, simd, strip, interleaved, small };
 
 struct LaunchOptions {
     Design design = Design::automatic;
