@@ -10,7 +10,7 @@
 #define SPATIAL_SIMDGROUPS 4           // of a threadgroup, in kernels where each works on its own
 #define SPATIAL_SIMD_COLUMNS 4         // columns of a lane there
 #define SPATIAL_INTERLEAVED_COLUMNS 64 // columns of a threadgroup, in kernels for interleaved channels
-#define SPATIAL_SMALL_EACH 4  // elements of a thread, in kernels that take small planes whole
+#define SPATIAL_SMALL_EACH 4           // elements of a thread, in kernels that take small planes whole
 #define SPATIAL_SMALL (SPATIAL_SMALL_EACH * SPATIAL_THREADS)
 #define SPATIAL_TILE_BITS 12
 #define SPATIAL_TILE (1 << SPATIAL_TILE_BITS) // floats of threadgroup memory where window sums are added up

@@ -175,12 +175,21 @@ def strips():
 
 def small():
     """Small planes, several to a threadgroup, with every window, edge and pass that they take."""
-    table = [((3, 9, 7, 7), (5, 5)), ((2, 5, 14, 14), (4, 3)), ((40, 3, 2, 3), (9, 2)), ((1, 2, 32, 32), (31, 6)), ((5, 1, 1, 1), (3, 3)), ((2, 1, 30, 17), (64, 64))]
+    table = [
+        ((3, 9, 7, 7), (5, 5)),
+        ((2, 5, 14, 14), (4, 3)),
+        ((40, 3, 2, 3), (9, 2)),
+        ((1, 2, 32, 32), (31, 6)),
+        ((5, 1, 1, 1), (3, 3)),
+        ((2, 1, 30, 17), (64, 64)),
+    ]
     dtypes = itertools.cycle(["float", "half", "float", "bfloat", "float"])
     layouts = itertools.cycle(["nchw", "odd", "reversed"])
     for (shape, kernel), edge, (which, documented) in itertools.product(table, EDGES, WHICH[:4]):
         if not (documented and edge == "clamp"):
-            yield Case(Operation(which, kernel, 1.3, 0.75, 1.1, edge, documented, next(dtypes), "small"), shape, next(layouts))
+            yield Case(
+                Operation(which, kernel, 1.3, 0.75, 1.1, edge, documented, next(dtypes), "small"), shape, next(layouts)
+            )
 
 
 def special():

@@ -169,16 +169,16 @@ SN_API sn_status sn_get_device_info(int32_t index, sn_device_info *info);
 typedef struct sn_metal_stats {
     uint32_t size; /* of the structure as the caller knows it, in bytes: set before the call */
     uint32_t reserved;
-    int64_t runs;              /* that completed */
-    int64_t command_buffers;   /* committed */
-    int64_t wrapped_buffers;   /* operands used where they lie, without a copy */
-    int64_t staged_buffers;    /* operands copied to or from memory of Metal's, for one of these reasons: */
-    int64_t refused_buffers;   /*   the system refused to wrap their pages */
+    int64_t runs;               /* that completed */
+    int64_t command_buffers;    /* committed */
+    int64_t wrapped_buffers;    /* operands used where they lie, without a copy */
+    int64_t staged_buffers;     /* operands copied to or from memory of Metal's, for one of these reasons: */
+    int64_t refused_buffers;    /*   the system refused to wrap their pages */
     int64_t misaligned_buffers; /*  their address or strides are no multiples of their itemsize */
-    int64_t in_place_buffers;  /*   outputs that are an input too */
-    int64_t staged_bytes;      /* in all those copies */
-    int64_t allocated_buffers; /* for scratch and copies; later runs use them again */
-    int64_t pipelines;         /* compiled */
+    int64_t in_place_buffers;   /*   outputs that are an input too */
+    int64_t staged_bytes;       /* in all those copies */
+    int64_t allocated_buffers;  /* for scratch and copies; later runs use them again */
+    int64_t pipelines;          /* compiled */
 } sn_metal_stats;
 
 SN_API void sn_get_metal_stats(sn_metal_stats *stats);

@@ -69,8 +69,8 @@ MTL::Library *Gpu::library() {
     // Infinities and nan must be honoured. Newer systems call this math mode "safe", which older ones lack.
     options->setFastMathEnabled(false);
     NS::Error *error = nullptr;
-    library_ = own(
-        device_->newLibrary(NS::String::string(sn_metal_source, NS::UTF8StringEncoding), options.get(), &error));
+    library_ =
+        own(device_->newLibrary(NS::String::string(sn_metal_source, NS::UTF8StringEncoding), options.get(), &error));
     if (!library_) failure_ = words(error);
     else failure_.clear();
     return library_.get();
@@ -85,7 +85,8 @@ MTL::ComputePipelineState *Gpu::pipeline(const char *kernel) {
     if (!from) fail(SN_UNSUPPORTED, "device \"metal\" (%s) cannot compile the kernels: %s", name(), failure_.c_str());
     const auto function = own(from->newFunction(NS::String::string(kernel, NS::UTF8StringEncoding)));
     if (!function)
-        fail(SN_UNSUPPORTED, "device \"metal\" (%s) has no kernel %s: this system's Metal is too old for it", name(), kernel);
+        fail(SN_UNSUPPORTED, "device \"metal\" (%s) has no kernel %s: this system's Metal is too old for it", name(),
+             kernel);
     NS::Error *error = nullptr;
     auto made = own(device_->newComputePipelineState(function.get(), &error));
     if (!made) fail(SN_UNSUPPORTED, "device \"metal\" (%s) cannot make kernel %s: %s", name(), kernel, words(error));
@@ -98,8 +99,8 @@ Buffer Gpu::wrap(const void *start, const void *end, int64_t &offset) {
     const uintptr_t to = (uintptr_t(end) + page - 1) / page * page;
     offset = int64_t(uintptr_t(start) - from);
     if (to - from > device_->maxBufferLength()) return Buffer();
-    return own(device_->newBuffer(reinterpret_cast<const void *>(from), to - from,
-                                              MTL::ResourceStorageModeShared, nullptr));
+    return own(
+        device_->newBuffer(reinterpret_cast<const void *>(from), to - from, MTL::ResourceStorageModeShared, nullptr));
 }
 
 Buffer Gpu::allocate(int64_t bytes) {
@@ -117,8 +118,7 @@ Buffer Gpu::allocate(int64_t bytes) {
     }
     const uint64_t length = (needed + page_size() - 1) / page_size() * page_size();
     Buffer buffer;
-    if (length <= device_->maxBufferLength())
-        buffer = own(device_->newBuffer(length, MTL::ResourceStorageModeShared));
+    if (length <= device_->maxBufferLength()) buffer = own(device_->newBuffer(length, MTL::ResourceStorageModeShared));
     if (!buffer)
         fail(SN_OUT_OF_MEMORY, "device \"metal\" (%s) has no memory for a buffer of %llu bytes (it takes %llu at most)",
              name(), (unsigned long long)length, (unsigned long long)device_->maxBufferLength());

@@ -193,7 +193,10 @@ class Builder {
             if (interleaved) return Design::general;
             return tall ? Design::strip : small ? Design::simd : Design::general;
         case Design::small:
-            if (!tiny) fail(SN_UNSUPPORTED, "the kernels for small planes take images of at most 32 x 32, but this one is %d x %d", shape_.height, shape_.width);
+            if (!tiny)
+                fail(SN_UNSUPPORTED,
+                     "the kernels for small planes take images of at most 32 x 32, but this one is %d x %d",
+                     shape_.height, shape_.width);
             break;
         case Design::simd:
             if (!small || (gradient() && k > 7))
@@ -353,8 +356,7 @@ class Builder {
         set_strips(p, lanes, columns, gradient() ? 2 * reach : reach, 0);
         char suffix[32];
         std::snprintf(suffix, sizeof suffix, "_%dx%d", columns, channels);
-        add_strips(p, "interleaved", suffix, k, ceil_div(p.planes, channels) * p.strips, 4, lanes * channels, 1,
-                   128);
+        add_strips(p, "interleaved", suffix, k, ceil_div(p.planes, channels) * p.strips, 4, lanes * channels, 1, 128);
     }
 
     void build_strip() {

@@ -6,8 +6,7 @@
 namespace sn::metal {
 namespace {
 
-template <class Element>
-void copy_line(const char *from, int64_t from_stride, char *to, int64_t to_stride, int64_t n) {
+template <class Element> void copy_line(const char *from, int64_t from_stride, char *to, int64_t to_stride, int64_t n) {
     for (int64_t i = 0; i < n; ++i) {
         Element value; // through memcpy: operands may lie at any byte
         std::memcpy(&value, from + i * from_stride, sizeof value);

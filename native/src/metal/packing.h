@@ -18,8 +18,8 @@ class Packing {
   private:
     static constexpr int most_axes = max_axes + 2;
     Layout packed_;
-    int64_t size_;  // of one element
-    int n_ = 0;     // axes, the one that varies fastest last
+    int64_t size_; // of one element
+    int n_ = 0;    // axes, the one that varies fastest last
     int64_t shape_[most_axes], operand_stride_[most_axes], packed_stride_[most_axes];
 
     void add(int64_t shape, int64_t operand_stride, int64_t packed_stride);

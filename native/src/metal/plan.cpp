@@ -131,7 +131,8 @@ class MetalPlan : public sn_plan {
         if (commands->status() == MTL::CommandBufferStatusCompleted) return;
         const NS::Error *const error = commands->error();
         const bool memory = error && error->code() == MTL::CommandBufferErrorOutOfMemory;
-        fail(memory ? SN_OUT_OF_MEMORY : SN_DEVICE_ERROR, "device \"metal\" (%s) failed: %s", gpu_.name(), words(error));
+        fail(memory ? SN_OUT_OF_MEMORY : SN_DEVICE_ERROR, "device \"metal\" (%s) failed: %s", gpu_.name(),
+             words(error));
     }
 
     // The kernels add in float32; the result is exact in float64.
@@ -211,7 +212,8 @@ void describe(int index, sn_device_info &info) {
         const std::string failure = gpu.last_failure();
         info.name = gpu.name();
         info.available = failure.empty();
-        info.description = failure.empty() ? gpu.description() : keep("not usable, its kernels do not compile: " + failure);
+        info.description =
+            failure.empty() ? gpu.description() : keep("not usable, its kernels do not compile: " + failure);
     }
 }
 

@@ -4,11 +4,7 @@
 #include <cstddef>
 #include <cstring>
 
-namespace sn::metal {
-
-Stats stats;
-
-} // namespace sn::metal
+namespace sn::metal { Stats stats; } // namespace sn::metal
 
 extern "C" void sn_get_metal_stats(sn_metal_stats *to) {
     const sn::metal::Stats &s = sn::metal::stats;
