@@ -1,6 +1,6 @@
-// One lane, no instruction set: every other target does the same operations on more lanes. Without fused
-// multiply-add fma() rounds twice, so results may differ from the other targets' in the last bits.
+// One lane, no instruction set: every other target does the same operations on more lanes.
 #pragma once
+#include "fused.h"
 #include "half.h"
 
 namespace sn {
@@ -26,7 +26,7 @@ template <class Real, class Integer, class Unsigned> struct Lane {
     SN_INLINE void stream(T *p, v x) { store(p, x); }
     SN_INLINE v all(T x) { return x; }
     SN_INLINE vi all_int(Int x) { return x; }
-    SN_INLINE v fma(v a, v b, v c) { return a * b + c; }
+    SN_INLINE v fma(v a, v b, v c) { return fused(a, b, c); }
     SN_INLINE v lesser(v a, v b) { return a < b ? a : b; } // b if either is nan, on every target
     SN_INLINE vi bits(v x) {
         vi b;
