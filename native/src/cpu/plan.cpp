@@ -13,6 +13,9 @@ namespace {
 
 // Work below this many samples stays on the caller: waking a thread costs as much.
 constexpr int64_t samples_per_thread = 32768;
+// Larger outputs are not found in a cache by those who read them next; stored past the caches, they are not read
+// from memory first.
+constexpr int64_t streamed_bytes = int64_t(4) << 20;
 // Rows of a piece of the parameter gradients: fixed, so that the sums do not depend on how work is split.
 constexpr int64_t band_rows = 64;
 // Channels of a block where all of them would make too long a step (NHWC with many channels, wide windows).
@@ -110,6 +113,7 @@ template <class T> class SpatialPlan final : public sn_plan {
             job.one_use[i] = i == 0 && (exact_gradient() || sums_only());
         }
         if (!sums_only()) job.out = access(problem.operands[n_inputs()], I);
+        job.stream = job.out.direct && problem.elements * int64_t(sizeof(T)) >= streamed_bytes;
         choose_tile(group);
         lay_out(group);
     }
@@ -290,6 +294,7 @@ template <class T> class SpatialPlan final : public sn_plan {
             pieces += cuts[g].pieces();
             if (in_place) {
                 whole[g] = groups[g].job;
+                whole[g].stream = false;
                 lay_out(whole[g], whole[g].L);
             }
             scratch = std::max(scratch, (in_place ? whole[g] : groups[g].job).scratch.size);

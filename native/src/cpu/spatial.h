@@ -56,6 +56,7 @@ template <class T> struct SpatialJob {
     T factor;                                // of the gradient's second term
     const PowerTable<T> *power, *power_plus; // T^-beta, T^-(beta+1)
     Access in[2], out;
+    bool stream;     // the output is so large that it should not pass through the caches
     bool one_use[2]; // the input's rows are read once and need no ring
     SpatialScratch scratch;
 };

@@ -1,9 +1,14 @@
 // Rows: where a row of an input or of the output lies, and moving rows between a block and scratch.
 
+// How many lanes of a vector count: an int, or one of these. Streamed stores go past the caches, to aligned memory.
+template <class V> struct Whole {};
+template <class V> struct Streamed {};
+
 // Calls body(column, lanes) over [from, to): whole vectors, then one part.
-template <class V, class Body> SN_INLINE void over_columns(int64_t from, int64_t to, Body body) {
+template <class V, template <class> class Lanes = Whole, class Body>
+SN_INLINE void over_columns(int64_t from, int64_t to, Body body) {
     int64_t c = from;
-    for (; c + V::W <= to; c += V::W) body(c, std::integral_constant<int, V::W>());
+    for (; c + V::W <= to; c += V::W) body(c, Lanes<V>());
     if (c < to) body(c, int(to - c));
 }
 template <class V, class N> SN_INLINE typename V::v load(const typename V::T *p, N n) {
@@ -12,6 +17,7 @@ template <class V, class N> SN_INLINE typename V::v load(const typename V::T *p,
 }
 template <class V, class N> SN_INLINE void store(typename V::T *p, typename V::v x, N n) {
     if constexpr (std::is_same<N, int>::value) V::store_part(p, x, n);
+    else if constexpr (std::is_same<N, Streamed<V>>::value) V::stream(p, x);
     else V::store(p, x);
 }
 
@@ -154,6 +160,12 @@ template <class V> struct Sink {
 
     SN_INLINE T *begin(const Sink &s, int64_t i) {
         return s.job.out.direct ? (T *)(s.piece.out + i * s.job.out.height) + s.piece.c0 : s.scratch;
+    }
+    // Columns before the first vector that can be streamed to the row at `to`, or -1 where none is to be.
+    SN_INLINE int64_t head(const Sink &s, const T *to) {
+        if (!V::streams || !s.job.stream) return -1;
+        const int64_t bytes = -int64_t(uintptr_t(to)) & (V::W * int64_t(sizeof(T)) - 1);
+        return bytes % sizeof(T) || s.piece.c1 - s.piece.c0 < 4 * V::W ? -1 : bytes / int64_t(sizeof(T));
     }
     SN_INLINE void end(const Sink &s, int64_t i) {
         if (!s.job.out.direct)

@@ -44,12 +44,13 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
             T *const ys = out.begin(out, i);
             typename V::vi seen = V::all_int(0);
             if (!general)
-                Horizontal<V>::each(horizontal, sums, n, window, [&](int64_t c, auto lanes, v sum) SN_LAMBDA {
-                    __builtin_prefetch(soon + c, 0, 2);
-                    const v t = energy(sum);
-                    seen = V::max_unsigned(seen, V::bits(t));
-                    store<V>(ys + c, load<V>(xs + c, lanes) * Fast::of(fast, t), lanes);
-                });
+                Horizontal<V>::each(horizontal, sums, n, window, out.head(out, ys),
+                                    [&](int64_t c, auto lanes, v sum) SN_LAMBDA {
+                                        __builtin_prefetch(soon + c, 0, 2);
+                                        const v t = energy(sum);
+                                        seen = V::max_unsigned(seen, V::bits(t));
+                                        store<V>(ys + c, load<V>(xs + c, lanes) * Fast::of(fast, t), lanes);
+                                    });
             if (__builtin_expect(general || left_range<V>(power, seen), 0)) {
                 horizontal.run(sums, n, window);
                 typename V::vi outside = V::all_int(0);
@@ -64,4 +65,5 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
             out.end(out, i);
         }
     }
+    if (job.stream) V::fence();
 }

@@ -104,13 +104,14 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
                 };
                 typename V::vi seen = V::all_int(0);
                 if (!general)
-                    Horizontal<V>::each(across, sums, to - from, window, [&](int64_t c, auto lanes, v sum) SN_LAMBDA {
-                        __builtin_prefetch(soon_x + c, 0, 2);
-                        __builtin_prefetch(soon_dy + c, 0, 2);
-                        const v t = V::fma(scale, sum, delta);
-                        seen = V::max_unsigned(seen, V::bits(t));
-                        put(c, lanes, powers_fast<V, N>(fast, t));
-                    });
+                    Horizontal<V>::each(across, sums, to - from, window, -1,
+                                        [&](int64_t c, auto lanes, v sum) SN_LAMBDA {
+                                            __builtin_prefetch(soon_x + c, 0, 2);
+                                            __builtin_prefetch(soon_dy + c, 0, 2);
+                                            const v t = V::fma(scale, sum, delta);
+                                            seen = V::max_unsigned(seen, V::bits(t));
+                                            put(c, lanes, powers_fast<V, N>(fast, t));
+                                        });
                 if (__builtin_expect(general || left_range<V>(plus, seen), 0)) {
                     across.run(sums, to - from, window);
                     typename V::vi outside = V::all_int(0);
@@ -138,7 +139,7 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
             auto put = [&](int64_t c, auto lanes, v sum) SN_LAMBDA {
                 store<V>(dxs + c, V::fma(factor * load<V>(xs + c, lanes), sum, V::load(gs + c)), lanes);
             };
-            if (!job.clamp) Horizontal<V>::each(back, sums, n, window, put);
+            if (!job.clamp) Horizontal<V>::each(back, sums, n, window, out.head(out, dxs), put);
             else {
                 back.run(sums, n, window);
                 release_edge_columns(job, piece, sums, window);
@@ -147,4 +148,5 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
             out.end(out, j);
         }
     }
+    if (job.stream) V::fence();
 }

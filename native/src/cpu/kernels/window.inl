@@ -229,25 +229,38 @@ template <class V> struct Horizontal {
         V::store(out + n, V::all(T(0)));
     }
 
-    // Calls body(c, lanes, sum) for c < n; frequent windows never leave the registers.
-    template <class Body> SN_INLINE void each(const Horizontal &h, const T *row, int64_t n, T *out, Body body) {
-        if constexpr (V::W >= 8) {
-            if (h.step == 1 && h.left == h.width / 2) switch (h.width) {
-                case 3: return rolled<3>(row, n, body);
-                case 5: return rolled<5>(row, n, body);
-                case 7: return rolled<7>(row, n, body);
-                case 9: return rolled<9>(row, n, body);
-                }
-        }
-        h.run(row, n, out);
-        over_columns<V>(0, n, [&](int64_t c, auto lanes) SN_LAMBDA { body(c, lanes, V::load(out + c)); });
+    // Calls body(c, lanes, sum) for c < n; frequent windows never leave the registers. What body stores is streamed
+    // from column `head` on, unless that is negative.
+    template <class Body>
+    SN_INLINE void each(const Horizontal &h, const T *row, int64_t n, T *out, int64_t head, Body body) {
+        if (V::streams && head >= 0) each_from<Streamed>(h, row, n, out, head, body);
+        else each_from<Whole>(h, row, n, out, 0, body);
     }
 
   private:
-    template <int K, class Body> SN_INLINE void rolled(const T *row, int64_t n, Body body) {
+    template <template <class> class Lanes, class Body>
+    SN_INLINE void each_from(const Horizontal &h, const T *row, int64_t n, T *out, int64_t head, Body body) {
+        if constexpr (V::W >= 8) {
+            if (h.step == 1 && h.left == h.width / 2) switch (h.width) {
+                case 3: return rolled<3, Lanes>(row, n, head, body);
+                case 5: return rolled<5, Lanes>(row, n, head, body);
+                case 7: return rolled<7, Lanes>(row, n, head, body);
+                case 9: return rolled<9, Lanes>(row, n, head, body);
+                }
+        }
+        h.run(row, n, out);
+        if (head > 0) body(0, int(head), V::load(out));
+        over_columns<V, Lanes>(head, n, [&](int64_t c, auto lanes) SN_LAMBDA { body(c, lanes, V::load(out + c)); });
+    }
+    template <int K, template <class> class Lanes, class Body>
+    SN_INLINE void rolled(const T *row, int64_t n, int64_t head, Body body) {
         using R = Rolling<V, K, K / 2>;
-        R r = R::start(row);
-        over_columns<V>(0, n, [&](int64_t c, auto lanes) SN_LAMBDA { body(c, lanes, R::step(r)); });
+        if (head > 0) {
+            R r = R::start(row);
+            body(0, int(head), R::step(r));
+        }
+        R r = R::start(row + head);
+        over_columns<V, Lanes>(head, n, [&](int64_t c, auto lanes) SN_LAMBDA { body(c, lanes, R::step(r)); });
     }
 
     // Windows that Rolling takes: few enough vectors to stand in registers.

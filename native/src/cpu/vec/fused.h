@@ -31,10 +31,10 @@ SN_INLINE Sum sum_with_rest(double a, double b) {
     return {value, (a - (value - part)) + (b - part)};
 }
 
-// a + b rounded to odd: an inexact sum keeps a last bit of 1, so that a later rounding to fewer bits, or of a sum with
-// a much greater number, is as of the exact value (Boldo and Melquiond, Emulation of a FMA and correctly rounded
-// sums, IEEE Transactions on Computers 57(4), 2008).
-SN_INLINE double add_to_odd(double a, double b) {
+// a + b rounded to odd (rarely needed, so not inlined): an inexact sum keeps a last bit of 1, so that a later rounding
+// to fewer bits, or of a sum with a much greater number, is as of the exact value (Boldo and Melquiond, Emulation of a
+// FMA and correctly rounded sums, IEEE Transactions on Computers 57(4), 2008).
+__attribute__((noinline, unused)) double add_to_odd(double a, double b) {
     const Sum sum = sum_with_rest(a, b);
     uint64_t bits = bits_of(sum.value);
     if (sum.rest != 0 && !(bits & 1)) { // never for nan or infinity: then rest is nan, and see fused()
@@ -57,7 +57,7 @@ SN_INLINE float fused(float a, float b, float c) {
 
 // Veltkamp's and Dekker's exact product, then the sum of three numbers rounded once (Boldo and Melquiond, as above).
 // Numbers for which a step could overflow or lose bits below the least normal number go to the library's function.
-SN_INLINE double fused(double a, double b, double c) {
+__attribute__((noinline, unused)) double fused(double a, double b, double c) { // not inlined: it is long
     const auto exponent = [](double x) { return int(bits_of(x) >> 52 & 0x7ff) - 1023; };
     const auto moderate = [&](double x) { return exponent(x) > -900 && exponent(x) < 900; };
     const int of_product = exponent(a) + exponent(b);
