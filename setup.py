@@ -122,8 +122,8 @@ extension = Extension(
     define_macros=[("NPY_NO_DEPRECATED_API", "NPY_2_0_API_VERSION")],
     depends=[
         f"{PACKAGE}/_core.pyx",
-        *map(str, Path(PACKAGE).glob("*.pxd")),
-        "native/include/spatialnorm/spatialnorm.h",
+        *map(str, sorted(Path(PACKAGE).glob("*.px[di]"))),
+        *map(str, sorted(Path("native/include/spatialnorm").glob("*.h"))),
     ],
     # A function that NumPy's headers do not declare would be found missing at import only.
     extra_compile_args=[

@@ -18,12 +18,13 @@ from spatialnorm._arguments import (
     device_override,
     to_kernel_size,
 )
-from spatialnorm._core import Spatial
+from spatialnorm._core import Spatial, use_vectorcall
 from spatialnorm._devices import Device
 
 _Out = TypeVar("_Out")
 
 
+@use_vectorcall
 class SpatialNorm(Spatial):
     """Spatial (within-channel local response, divisive) normalization with fixed parameters.
 
