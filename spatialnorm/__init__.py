@@ -11,7 +11,7 @@ from os.path import abspath, dirname, join
 
 from spatialnorm import _core
 from spatialnorm._convert import convert
-from spatialnorm._devices import Device, devices, get_num_threads, set_num_threads, show_config
+from spatialnorm._devices import Device, devices, get_num_threads, metal_stats, set_num_threads, show_config
 from spatialnorm._memory import empty, empty_like
 from spatialnorm.spatial import SpatialNorm, halo, spatial_norm, spatial_norm_gradient
 
@@ -27,6 +27,7 @@ __all__ = [
     "get_include",
     "get_num_threads",
     "halo",
+    "metal_stats",
     "set_num_threads",
     "show_config",
     "spatial_norm",

@@ -98,3 +98,18 @@ cdef extern from "spatialnorm/spatialnorm.h" nogil:
     int32_t sn_get_num_threads()
     int32_t sn_device_count()
     sn_status sn_get_device_info(int32_t index, sn_device_info *info)
+
+    ctypedef struct sn_metal_stats:
+        uint32_t size
+        int64_t runs
+        int64_t command_buffers
+        int64_t wrapped_buffers
+        int64_t staged_buffers
+        int64_t refused_buffers
+        int64_t misaligned_buffers
+        int64_t in_place_buffers
+        int64_t staged_bytes
+        int64_t allocated_buffers
+        int64_t pipelines
+
+    void sn_get_metal_stats(sn_metal_stats *stats)

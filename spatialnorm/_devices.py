@@ -103,6 +103,38 @@ def get_num_threads() -> int:
     return _core.get_num_threads()
 
 
+def metal_stats() -> dict[str, int]:
+    """Count what the Metal devices did in this process; all zero where there are none.
+
+    Take the difference of two calls to see what a run cost.
+
+    Returns
+    -------
+    dict of str to int
+        ``runs``
+            Completed runs of a plan.
+        ``command_buffers``
+            Committed command buffers, each with one wait.
+        ``wrapped_buffers``
+            Operands used where they lie, without a copy.
+        ``staged_buffers``
+            Operands copied to or from memory of Metal's, for one of the three reasons that follow.
+        ``refused_buffers``
+            The system refused to wrap their pages (`empty` makes arrays that have pages of their own).
+        ``misaligned_buffers``
+            Their address or strides are no multiples of their itemsize.
+        ``in_place_buffers``
+            Outputs that are an input too: other threads may still read what one thread would write.
+        ``staged_bytes``
+            Bytes in all those copies.
+        ``allocated_buffers``
+            Buffers of Metal's memory made for copies and scratch; later runs use them again.
+        ``pipelines``
+            Kernels compiled.
+    """
+    return _core.metal_stats()
+
+
 def config() -> dict[str, str]:
     """Facts on this installation, as `show_config` prints them."""
     facts = {

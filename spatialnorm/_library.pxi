@@ -38,6 +38,25 @@ def devices():
     return result
 
 
+def metal_stats():
+    """Counts of what the Metal devices did in this process."""
+    cdef sn_metal_stats stats
+    stats.size = sizeof(stats)
+    sn_get_metal_stats(&stats)
+    return {
+        "runs": stats.runs,
+        "command_buffers": stats.command_buffers,
+        "wrapped_buffers": stats.wrapped_buffers,
+        "staged_buffers": stats.staged_buffers,
+        "refused_buffers": stats.refused_buffers,
+        "misaligned_buffers": stats.misaligned_buffers,
+        "in_place_buffers": stats.in_place_buffers,
+        "staged_bytes": stats.staged_bytes,
+        "allocated_buffers": stats.allocated_buffers,
+        "pipelines": stats.pipelines,
+    }
+
+
 cdef extern from *:
     """
     #include <spatialnorm/spatialnorm_py.h>
