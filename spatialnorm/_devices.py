@@ -64,7 +64,7 @@ def device_number(device: str | Device) -> int:
         if device in (kind, Device(name, kind, description, available)):
             if available or kind == "cpu":  # the CPU's own words come from the core, when it is asked for a plan
                 return number
-            reason = f"cannot run here: {name} is {description}"
+            reason = f"cannot run here: {name}: {description}"
             break
     label = repr(device) if isinstance(device, str) else repr(device.name)
     raise RuntimeError(f"device {label} {reason}")

@@ -115,7 +115,7 @@ cdef inline int run(Spatial spatial, sn_pass which, const sn_array *a, int image
 cdef int run_again(Spatial spatial, Plan plan, sn_status status, const sn_array *a, void **data,
                    int operands) except -1:
     """After a failure: where the device was not asked for by name, the CPU answers for it."""
-    if status == SN_DEVICE_ERROR and spatial.device == AUTO and plan.device != SN_DEVICE_CPU:
+    if status in (SN_DEVICE_ERROR, SN_OUT_OF_MEMORY) and spatial.device == AUTO and plan.device != SN_DEVICE_CPU:
         plan = make_plan(spatial, plan.which, a, plan.images, operands, SN_DEVICE_CPU)
         status = run_plan(plan, data, operands)
     return 0 if status == SN_OK else fail(status)
