@@ -1,0 +1,3 @@
+// A stand-in for Apple's header: what metal-cpp takes from it.
+#pragma once
+typedef struct __IOSurface *IOSurfaceRef;
