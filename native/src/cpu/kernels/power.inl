@@ -1,22 +1,31 @@
 // T^-b and ln T (docs/math.md, "The power").
 
-// c[0] + c[1] s + ... + c[N-1] s^(N-1) by halves; powers[k] = s^(2^k).
-template <class V, int N, class C> SN_INLINE typename V::v polynomial(const C *c, const typename V::v *powers) {
-    if constexpr (N == 1) {
-        if constexpr (std::is_same<C, typename V::v>::value) return c[0];
-        else return V::all(c[0]);
-    } else {
+// c[0] + c[1] s + ... + c[N-1] s^(N-1). Short ones by Horner's rule, which takes the fewest multiplications:
+// successive vectors overlap. Long ones by halves, powers[k] = s^(2^k).
+template <class V, class C> SN_INLINE typename V::v coefficient(const C &c) {
+    if constexpr (std::is_same<C, typename V::v>::value) return c;
+    else return V::all(c);
+}
+template <class V, int N, class C> SN_INLINE typename V::v by_halves(const C *c, const typename V::v *powers) {
+    if constexpr (N == 1) return coefficient<V>(c[0]);
+    else {
         constexpr int half = N > 8 ? 8 : N > 4 ? 4 : N > 2 ? 2 : 1, level = N > 8 ? 3 : N > 4 ? 2 : N > 2 ? 1 : 0;
-        return V::fma(polynomial<V, N - half>(c + half, powers), powers[level], polynomial<V, half>(c, powers));
+        return V::fma(by_halves<V, N - half>(c + half, powers), powers[level], by_halves<V, half>(c, powers));
     }
 }
 template <class V, int N, class C> SN_INLINE typename V::v polynomial(const C *c, typename V::v s) {
-    typename V::v powers[4];
-    powers[0] = s;
-    powers[1] = s * s;
-    if (N > 4) powers[2] = powers[1] * powers[1];
-    if (N > 8) powers[3] = powers[2] * powers[2];
-    return polynomial<V, N>(c, powers);
+    if constexpr (N <= 6) {
+        typename V::v sum = coefficient<V>(c[N - 1]);
+        SN_UNROLL for (int i = N - 2; i >= 0; --i) sum = V::fma(sum, s, coefficient<V>(c[i]));
+        return sum;
+    } else {
+        typename V::v powers[4];
+        powers[0] = s;
+        powers[1] = s * s;
+        powers[2] = powers[1] * powers[1];
+        if (N > 8) powers[3] = powers[2] * powers[2];
+        return by_halves<V, N>(c, powers);
+    }
 }
 
 template <class V> constexpr int mantissa_bits = Bits<typename V::T>::mantissa;

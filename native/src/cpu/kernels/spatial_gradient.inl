@@ -139,7 +139,7 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
             auto put = [&](int64_t c, auto lanes, v sum) SN_LAMBDA {
                 store<V>(dxs + c, V::fma(factor * load<V>(xs + c, lanes), sum, V::load(gs + c)), lanes);
             };
-            if (!job.clamp) Horizontal<V>::each(back, sums, n, window, out.head(out, dxs), put);
+            if (!job.clamp) Horizontal<V>::template each<true>(back, sums, n, window, out.head(out, dxs), put);
             else {
                 back.run(sums, n, window);
                 release_edge_columns(job, piece, sums, window);

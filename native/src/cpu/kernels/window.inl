@@ -212,6 +212,40 @@ template <class V, int K, int Left> struct Rolling {
     }
 };
 
+// Sums of K neighbours from unaligned loads, for loops whose arithmetic leaves the loads idle. From 8 neighbours on,
+// a row of sums over 4 is made first.
+template <class V, int K> struct Near {
+    using T = typename V::T;
+    using v = typename V::v;
+    const T *const from; // the first window's first column
+    T *const fours;
+
+    Near(const T *row, int64_t n, T *scratch) : from(row - K / 2), fours(scratch) {
+        if constexpr (K >= 8) {
+            if constexpr (V::W >= 8) {
+                v last = V::load(from + 3 - V::W), last_pair = last + V::template shift<V::W - 1>(last, last);
+                for (int64_t c = 0; c < n + K - 4; c += V::W) {
+                    const v one = V::load(from + 3 + c), pair = one + V::template shift<V::W - 1>(last, one);
+                    V::store(fours + c, V::template shift<V::W - 2>(last_pair, pair) + pair);
+                    last = one, last_pair = pair;
+                }
+            } else
+                for (int64_t c = 0; c < n + K - 4; c += V::W)
+                    V::store(fours + c, tree<4>([&](auto i) SN_LAMBDA { return V::load(from + c + i); }));
+        }
+    }
+    // The window of column c.
+    SN_INLINE v sum(const Near &s, int64_t c) { return part<K, 0>(s, c); }
+    template <int Size, int At> SN_INLINE v part(const Near &s, int64_t c) {
+        if constexpr (K >= 8 && Size == 4) return V::load(s.fours + c + At);
+        else if constexpr (Size == 1) return V::load(s.from + c + At);
+        else {
+            constexpr int first = Size > 8 ? 8 : Size > 4 ? 4 : Size > 2 ? 2 : 1;
+            return part<first, At>(s, c) + part<Size - first, At + first>(s, c);
+        }
+    }
+};
+
 // Sums over left + 1 + right steps along a row of vertical sums.
 template <class V> struct Horizontal {
     using T = typename V::T;
@@ -229,38 +263,51 @@ template <class V> struct Horizontal {
         V::store(out + n, V::all(T(0)));
     }
 
-    // Calls body(c, lanes, sum) for c < n; frequent windows never leave the registers. What body stores is streamed
-    // from column `head` on, unless that is negative.
-    template <class Body>
+    // Calls body(c, lanes, sum) for c < n; frequent windows never leave the registers: by Near where body has much
+    // arithmetic, by Rolling where it is light. What body stores is streamed from column `head` on, unless that is
+    // negative.
+    template <bool Light = false, class Body>
     SN_INLINE void each(const Horizontal &h, const T *row, int64_t n, T *out, int64_t head, Body body) {
-        if (V::streams && head >= 0) each_from<Streamed>(h, row, n, out, head, body);
-        else each_from<Whole>(h, row, n, out, 0, body);
+        if (V::streams && head >= 0) each_from<Light, Streamed>(h, row, n, out, head, body);
+        else each_from<Light, Whole>(h, row, n, out, 0, body);
     }
 
   private:
-    template <template <class> class Lanes, class Body>
+    template <bool Light, template <class> class Lanes, class Body>
     SN_INLINE void each_from(const Horizontal &h, const T *row, int64_t n, T *out, int64_t head, Body body) {
-        if constexpr (V::W >= 8) {
+        if (h.step == 1 && h.left == h.width / 2) switch (h.width) {
+            case 1: return fused<1, Light, Lanes>(h, row, n, head, body);
+            case 3: return fused<3, Light, Lanes>(h, row, n, head, body);
+            case 5: return fused<5, Light, Lanes>(h, row, n, head, body);
+            case 7: return fused<7, Light, Lanes>(h, row, n, head, body);
+            }
+        if constexpr (Light || V::W != 8) // measured: worth it there
             if (h.step == 1 && h.left == h.width / 2) switch (h.width) {
-                case 3: return rolled<3, Lanes>(row, n, head, body);
-                case 5: return rolled<5, Lanes>(row, n, head, body);
-                case 7: return rolled<7, Lanes>(row, n, head, body);
-                case 9: return rolled<9, Lanes>(row, n, head, body);
+                case 9: return fused<9, Light, Lanes>(h, row, n, head, body);
+                case 11: return fused<11, Light, Lanes>(h, row, n, head, body);
+                case 13: return fused<13, Light, Lanes>(h, row, n, head, body);
+                case 15: return fused<15, Light, Lanes>(h, row, n, head, body);
                 }
-        }
         h.run(row, n, out);
         if (head > 0) body(0, int(head), V::load(out));
         over_columns<V, Lanes>(head, n, [&](int64_t c, auto lanes) SN_LAMBDA { body(c, lanes, V::load(out + c)); });
     }
-    template <int K, template <class> class Lanes, class Body>
-    SN_INLINE void rolled(const T *row, int64_t n, int64_t head, Body body) {
-        using R = Rolling<V, K, K / 2>;
-        if (head > 0) {
-            R r = R::start(row);
-            body(0, int(head), R::step(r));
+    template <int K, bool Light, template <class> class Lanes, class Body>
+    SN_INLINE void fused(const Horizontal &h, const T *row, int64_t n, int64_t head, Body body) {
+        if constexpr (Light && V::W >= 8) {
+            using R = Rolling<V, K, K / 2>;
+            if (head > 0) {
+                R r = R::start(row);
+                body(0, int(head), R::step(r));
+            }
+            R r = R::start(row + head);
+            over_columns<V, Lanes>(head, n, [&](int64_t c, auto lanes) SN_LAMBDA { body(c, lanes, R::step(r)); });
+        } else {
+            using N = Near<V, K>;
+            const N near(row, n, h.level);
+            if (head > 0) body(0, int(head), N::sum(near, 0));
+            over_columns<V, Lanes>(head, n, [&](int64_t c, auto lanes) SN_LAMBDA { body(c, lanes, N::sum(near, c)); });
         }
-        R r = R::start(row + head);
-        over_columns<V, Lanes>(head, n, [&](int64_t c, auto lanes) SN_LAMBDA { body(c, lanes, R::step(r)); });
     }
 
     // Windows that Rolling takes: few enough vectors to stand in registers.
