@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 import sys
 from collections.abc import Sequence
 
@@ -11,7 +12,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m spatialnorm", description="Spatial (divisive) normalization and its gradient."
     )
-    parser.add_argument("--include-dir", action="store_true", help="print the folder of the C header and exit")
+    parser.add_argument("--include-dir", action="store_true", help="print the folder of the C headers and exit")
+    parser.add_argument(
+        "--cmake-dir", action="store_true", help="print the folder for CMake's spatialnorm_DIR and exit"
+    )
+    parser.add_argument("--pkgconfig-dir", action="store_true", help="print the folder for PKG_CONFIG_PATH and exit")
     parser.add_argument("--version", action="store_true", help="print the version and exit")
     commands = parser.add_subparsers(dest="command", metavar="command")
 
@@ -59,8 +64,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _run(parser: argparse.ArgumentParser, options: argparse.Namespace) -> int:
     import spatialnorm
 
+    package = os.path.dirname(spatialnorm.get_include())
     if options.include_dir:
         print(spatialnorm.get_include())
+    elif options.cmake_dir:
+        print(os.path.join(package, "cmake"))
+    elif options.pkgconfig_dir:
+        print(os.path.join(package, "lib", "pkgconfig"))
     elif options.version:
         print(spatialnorm.__version__)
     elif options.command == "info":

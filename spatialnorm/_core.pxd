@@ -5,8 +5,7 @@ from libc.stdint cimport int32_t, int64_t, uint32_t
 cdef extern from "spatialnorm/spatialnorm.h" nogil:
     const uint32_t SN_ABI_VERSION
 
-    ctypedef int32_t sn_status
-    enum:
+    ctypedef enum sn_status:
         SN_OK
         SN_INVALID_ARGUMENT
         SN_INVALID_TYPE
@@ -15,32 +14,27 @@ cdef extern from "spatialnorm/spatialnorm.h" nogil:
         SN_DEVICE_ERROR
         SN_INTERNAL_ERROR
 
-    ctypedef int32_t sn_dtype
-    enum:
+    ctypedef enum sn_dtype:
         SN_FLOAT16
         SN_BFLOAT16
         SN_FLOAT32
         SN_FLOAT64
 
-    ctypedef int32_t sn_edge
-    enum:
+    ctypedef enum sn_edge:
         SN_EDGE_ZERO
         SN_EDGE_CLAMP
 
-    ctypedef int32_t sn_gradient
-    enum:
+    ctypedef enum sn_gradient:
         SN_GRADIENT_EXACT
         SN_GRADIENT_DOCUMENTED
 
-    ctypedef int32_t sn_pass
-    enum:
+    ctypedef enum sn_pass:
         SN_FORWARD
         SN_GRADIENT
         SN_JVP
         SN_PARAMETER_GRADIENTS
 
-    ctypedef int32_t sn_operation
-    enum:
+    ctypedef enum sn_operation:
         SN_SPATIAL
 
     ctypedef int32_t sn_device

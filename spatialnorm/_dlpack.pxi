@@ -64,12 +64,12 @@ cdef int take_dlpack(object o, str name, bint writable, sn_array *a, Hold *hold)
         tensor = &managed.tensor
     else:
         tensor = &(<sn_dl_managed *>PyCapsule_GetPointer(capsule, "dltensor")).tensor
-    a.dtype = 0
+    a.dtype = UNKNOWN
     if tensor.dtype.lanes == 1 and tensor.dtype.code == 2:
-        a.dtype = {16: SN_FLOAT16, 32: SN_FLOAT32, 64: SN_FLOAT64}.get(tensor.dtype.bits, 0)
+        a.dtype = {16: SN_FLOAT16, 32: SN_FLOAT32, 64: SN_FLOAT64}.get(tensor.dtype.bits, UNKNOWN)
     elif tensor.dtype.lanes == 1 and tensor.dtype.code == 4 and tensor.dtype.bits == 16:
         a.dtype = SN_BFLOAT16
-    if a.dtype == 0:
+    if a.dtype == UNKNOWN:
         kinds = {0: "int", 1: "uint", 2: "float", 4: "bfloat", 5: "complex", 6: "bool"}
         dtype = f"{kinds.get(tensor.dtype.code, f'DLPack type {tensor.dtype.code} of bits ')}{tensor.dtype.bits}"
         raise wrong_dtype(name, writable, dtype, "its own library, to float32")

@@ -37,6 +37,8 @@ cdef extern from *:
 cdef type ndarray = numpy.ndarray
 cdef object empty_array = numpy.empty
 cdef int bfloat16_number = -2  # NumPy numbers the type when ml_dtypes registers it
+cdef extern from *:
+    sn_dtype UNKNOWN "(sn_dtype)0"
 cdef bint little_endian = sys.byteorder == "little"
 
 
@@ -54,7 +56,7 @@ cdef inline sn_dtype dtype_of(int number) noexcept:
         return SN_FLOAT64
     if number == NPY_HALF:
         return SN_FLOAT16
-    return SN_BFLOAT16 if number == bfloat16_number else 0
+    return SN_BFLOAT16 if number == bfloat16_number else UNKNOWN
 
 
 cdef inline bint take_plain(PyObject *o, bint writable, sn_array *a) noexcept:
@@ -63,7 +65,7 @@ cdef inline bint take_plain(PyObject *o, bint writable, sn_array *a) noexcept:
         return False
     a.dtype = dtype_of(sn_ndarray_number(<object>o))
     sn_ndarray_view(<object>o, a)
-    return a.dtype != 0 and (not writable or sn_ndarray_writeable(<object>o))
+    return a.dtype != UNKNOWN and (not writable or sn_ndarray_writeable(<object>o))
 
 
 cdef inline int take(object o, str name, bint writable, sn_array *a, Hold *hold) except -1:
@@ -124,10 +126,10 @@ cdef int take_ndarray(object o, str name, bint writable, sn_array *a) except -1:
         raise wrong_byte_order(name, repr(o.dtype.str)) if o.dtype.kind == "f" else \
             wrong_dtype(name, writable, o.dtype, f"{name}.astype(numpy.float32)")
     a.dtype = dtype_of(number)
-    if a.dtype == 0 and o.dtype.name == "bfloat16" and o.dtype.itemsize == 2:
+    if a.dtype == UNKNOWN and o.dtype.name == "bfloat16" and o.dtype.itemsize == 2:
         bfloat16_number = number
         a.dtype = SN_BFLOAT16
-    if a.dtype == 0:
+    if a.dtype == UNKNOWN:
         raise wrong_dtype(name, writable, o.dtype, f"{name}.astype(numpy.float32)")
     if writable and not sn_ndarray_writeable(o):
         raise read_only(name)
@@ -141,7 +143,7 @@ cdef int take_buffer(object o, str name, bint writable, sn_array *a, Hold *hold)
     try:
         text = "B" if b.format == NULL else b.format.decode()
         a.dtype = dtype_of_format(text, b.itemsize)
-        if a.dtype == 0:
+        if a.dtype == UNKNOWN:
             if text[:1] in ((">", "!") if little_endian else ("<",)) and text[1:] in ("e", "f", "d"):
                 raise wrong_byte_order(name, f"format {text!r}")
             raise wrong_dtype(name, writable, format_name(text),
@@ -178,7 +180,7 @@ cdef sn_dtype dtype_of_format(str text, Py_ssize_t itemsize):
         return SN_FLOAT32
     if text == "d" and itemsize == 8:
         return SN_FLOAT64
-    return 0
+    return UNKNOWN
 
 
 cdef int c_strides(str name, sn_array *a, int64_t itemsize, Hold *hold) except -1:

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -30,7 +31,15 @@ def test_info():
 
 def test_include_dir():
     assert run("--include-dir").stdout == sn.get_include() + "\n"
+    assert (Path(sn.get_include()) / "spatialnorm" / "spatialnorm_py.h").exists()
     assert run("--version").stdout == sn.__version__ + "\n"
+
+
+@pytest.mark.parametrize(
+    ("option", "file"), [("--cmake-dir", "spatialnorm-config.cmake"), ("--pkgconfig-dir", "spatialnorm.pc")]
+)
+def test_folders_for_builds(option, file):
+    assert (Path(run(option).stdout.strip()) / file).exists()
 
 
 @pytest.mark.parametrize(("arguments", "word"), [((), "usage"), (("paint",), "paint"), (("--nonsense",), "nonsense")])

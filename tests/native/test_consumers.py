@@ -1,4 +1,4 @@
-"""Programs outside the package find header and library as their builds do: compiler alone, pkg-config, CMake."""
+"""The projects in examples/ build against the installed package without warnings, and run; so does the C test."""
 
 from __future__ import annotations
 
@@ -6,23 +6,21 @@ import importlib.util
 import os
 import shutil
 import subprocess
+import sys
+import sysconfig
 from pathlib import Path
 
 import pytest
 
 HERE = Path(__file__).parent
+EXAMPLES = HERE.parent.parent / "examples"
 PACKAGE = Path(importlib.util.find_spec("spatialnorm").submodule_search_locations[0])
-SOURCE = HERE / "c_interface.c"
-WARNINGS = ["-std=c11", "-Wall", "-Wextra", "-Werror", "-pedantic"]
+WARNINGS = ["-Wall", "-Wextra", "-Werror", "-pedantic"]
 
-CMAKE_PROJECT = f"""
+CMAKE_PROJECT = """
 cmake_minimum_required(VERSION 3.20)
 project(consumer C)
-find_package(spatialnorm 0.1 REQUIRED CONFIG)
-add_executable(consumer "{SOURCE}")
-target_compile_options(consumer PRIVATE {" ".join(WARNINGS[1:])})
-set_property(TARGET consumer PROPERTY C_STANDARD 11)
-target_link_libraries(consumer PRIVATE spatialnorm::spatialnorm m)
+find_package(spatialnorm {version} REQUIRED CONFIG)
 """
 
 
@@ -31,48 +29,121 @@ def need(program: str, package: str) -> None:
         pytest.skip(f"no {program} on this machine (Debian package {package})")
 
 
-def run(*command: object, **variables: str) -> str:
+def run(*command: object, cwd: Path | None = None, **variables: str) -> str:
     done = subprocess.run(
-        [str(c) for c in command], env={**os.environ, **variables}, capture_output=True, text=True, check=False
+        [str(c) for c in command],
+        cwd=cwd,
+        env={**os.environ, **variables},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
+    return done.stdout + done.stderr
 
 
-def test_compiler_alone(tmp_path):
+@pytest.fixture
+def project(request, tmp_path):
+    """A copy of the example that the test is named after."""
+    folder = tmp_path / request.node.originalname.removeprefix("test_")
+    shutil.copytree(EXAMPLES / folder.name, folder)
+    return folder
+
+
+def make(project: Path) -> str:
     need("cc", "gcc")
-    (library,) = (PACKAGE / "lib").glob("libspatialnorm*")
-    where = f"-I{PACKAGE / 'include'}", library, f"-Wl,-rpath,{library.parent}"
-    run("cc", *WARNINGS, SOURCE, *where, "-lm", "-o", tmp_path / "consumer")
-    assert "passed" in run(tmp_path / "consumer")
+    need("make", "make")
+    flags = " ".join(["-O2", *WARNINGS])
+    output = run("make", "check", f"PYTHON={sys.executable}", f"CFLAGS={flags}", cwd=project)
+    assert "-pedantic" in output
+    return output
 
 
-def test_pkg_config(tmp_path):
-    need("cc", "gcc")
+def test_compiler_only(project):
+    assert "y[0] = 2.488" in make(project)
+
+
+def test_pkg_config(project):
     need("pkg-config", "pkg-config")
-    found = run("pkg-config", "--cflags", "--libs", "spatialnorm", PKG_CONFIG_PATH=str(PACKAGE / "lib/pkgconfig"))
-    run("cc", *WARNINGS, SOURCE, *found.split(), "-lm", "-o", tmp_path / "consumer")
-    assert "passed" in run(tmp_path / "consumer")
+    assert "<g, J v>" in make(project)
 
 
-def test_cmake(tmp_path):
-    need("cc", "gcc")
+def test_cmake(project):
+    need("c++", "g++")
     need("cmake", "cmake")
-    (tmp_path / "CMakeLists.txt").write_text(CMAKE_PROJECT)
-    build = tmp_path / "build"
-    run("cmake", "-S", tmp_path, "-B", build, f"-Dspatialnorm_DIR={PACKAGE / 'cmake'}")
-    run("cmake", "--build", build)
-    assert "passed" in run(build / "consumer")
+    run("cmake", "-S", project, "-B", project / "build", f"-DPython_EXECUTABLE={sys.executable}")
+    assert "-pedantic" in run("cmake", "--build", project / "build", "--verbose")
+    assert "8 images" in run(project / "build" / "planes")
+
+
+def build_extension(project: Path, standard: str) -> str:
+    """Build in place; Python's own headers are the system's, whose warnings are not ours."""
+    need("cc", "gcc")
+    pytest.importorskip("setuptools")
+    if not Path(sysconfig.get_path("include"), "Python.h").exists():
+        pytest.skip("no Python.h on this machine (Debian package python3-dev)")
+    flags = [f"-std={standard}", "-isystem", sysconfig.get_path("include"), *WARNINGS]
+    output = run(sys.executable, "setup.py", "build_ext", "--inplace", cwd=project, EXTRA_CFLAGS=" ".join(flags))
+    assert "-pedantic" in output
+    return run(sys.executable, "check.py", cwd=project, PYTHONPATH=str(project))
+
+
+def test_cython(project):
+    pytest.importorskip("Cython")
+    assert "equal; a wrong size says: kernel_size" in build_extension(project, "c++17")
+
+
+def test_capsule(project):
+    assert "equal; a wrong size says: kernel_size" in build_extension(project, "c11")
+    (library,) = project.glob("contrast*.so")
+    need("nm", "binutils")
+    assert " sn_" not in run("nm", "-D", "--undefined-only", library), "the capsule needs no linking"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("#define SN_ABI_VERSION 1", "#define SN_ABI_VERSION 999"),
+        ("} sn_api;", "    void (*later)(void);\n} sn_api;"),
+        ("#define SN_LIBRARY_NUMBER 1", "#define SN_LIBRARY_NUMBER 2"),
+    ],
+)
+def test_capsule_refuses_what_it_cannot_serve(old, new, tmp_path):
+    """An extension built against later headers says so when it is imported."""
+    project = tmp_path / "capsule"
+    shutil.copytree(EXAMPLES / "capsule", project)
+    shutil.copytree(PACKAGE / "include", project / "later")
+    changed = 0
+    for header in (project / "later" / "spatialnorm").glob("*.h"):
+        text = header.read_text()
+        changed += text.count(old)
+        header.write_text(text.replace(old, new))
+    assert changed == 1
+    setup = project / "setup.py"
+    setup.write_text(setup.read_text().replace("spatialnorm.get_include()", '"later"'))
+    with pytest.raises(AssertionError, match="ImportError: the installed spatialnorm has C interface"):
+        build_extension(project, "c11")
 
 
 def test_cmake_refuses_a_later_version(tmp_path):
     need("cmake", "cmake")
-    (tmp_path / "CMakeLists.txt").write_text(CMAKE_PROJECT.replace("spatialnorm 0.1", "spatialnorm 99.0"))
-    done = subprocess.run(
-        ["cmake", "-S", tmp_path, "-B", tmp_path / "build", f"-Dspatialnorm_DIR={PACKAGE / 'cmake'}"],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode != 0
-    assert "99.0" in done.stderr
+    need("cc", "gcc")
+    for version, accepted in (("0.1", True), ("99.0", False)):
+        (tmp_path / "CMakeLists.txt").write_text(CMAKE_PROJECT.format(version=version))
+        done = subprocess.run(
+            ["cmake", "-S", tmp_path, "-B", tmp_path / version, f"-Dspatialnorm_DIR={PACKAGE / 'cmake'}"],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode == 0) == accepted, done.stderr
+        assert accepted or "99.0" in done.stderr
+
+
+def test_c_interface(tmp_path):
+    need("cc", "gcc")
+    (library,) = (PACKAGE / "lib").glob("libspatialnorm*")
+    where = f"-I{PACKAGE / 'include'}", library, f"-Wl,-rpath,{library.parent}"
+    run("cc", "-std=c11", *WARNINGS, HERE / "c_interface.c", *where, "-lm", "-o", tmp_path / "c_interface")
+    assert "passed" in run(tmp_path / "c_interface")

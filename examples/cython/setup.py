@@ -1,0 +1,23 @@
+"""Build the extension against the installed spatialnorm, and link its library."""
+
+import os
+from pathlib import Path
+
+from Cython.Build import cythonize
+from setuptools import Extension, setup
+
+import spatialnorm
+
+include = Path(spatialnorm.get_include())
+(library,) = (include.parent / "lib").glob("libspatialnorm*")
+
+extension = Extension(
+    "contrast",
+    ["contrast.pyx"],
+    language="c++",
+    include_dirs=[str(include)],
+    extra_objects=[str(library)],
+    runtime_library_dirs=[str(library.parent)],
+    extra_compile_args=os.environ.get("EXTRA_CFLAGS", "").split(),
+)
+setup(name="contrast", ext_modules=cythonize([extension]))
