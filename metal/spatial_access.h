@@ -4,9 +4,9 @@
 #include "spatial_params.h"
 using namespace metal;
 
-// Where a plane of an image begins, in elements from the image's first.
+// Where a plane of an image begins, in elements from the image's lowest.
 METAL_FUNC long plane_offset(constant SpatialParams &p, int image, int plane) {
-    long offset = 0;
+    long offset = p.image[image].origin;
     for (int axis = SPATIAL_BATCH_AXES - 1; axis > 0; --axis) {
         if (plane < p.batch[axis]) return offset + p.image[image].batch[axis] * plane;
         offset += p.image[image].batch[axis] * (plane % p.batch[axis]);

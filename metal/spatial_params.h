@@ -15,8 +15,9 @@
 #define SPATIAL_TILE_BITS 12
 #define SPATIAL_TILE (1 << SPATIAL_TILE_BITS) // floats of threadgroup memory where window sums are added up
 
-// Strides of one image, in elements.
+// Where the elements of one image lie, in elements from the lowest one, where the kernel's argument points.
 struct SpatialStrides {
+    int64_t origin; // the first element of plane 0, which negative strides leave downwards
     int64_t batch[SPATIAL_BATCH_AXES];
     int64_t row;
     int64_t column;
@@ -64,5 +65,5 @@ struct SpatialParams {
     float inverse_area; // 1 / N
 };
 
-static_assert(sizeof(SpatialStrides) == 48, "the compilers disagree on SpatialStrides");
-static_assert(sizeof(SpatialParams) == 3 * 48 + 8 + 4 * 44, "the compilers disagree on SpatialParams");
+static_assert(sizeof(SpatialStrides) == 56, "the compilers disagree on SpatialStrides");
+static_assert(sizeof(SpatialParams) == 3 * 56 + 8 + 4 * 44, "the compilers disagree on SpatialParams");

@@ -44,7 +44,8 @@ METAL_FUNC void strip_row_sums(thread const float *v, threadgroup float4 *memory
         for (int q = 0; q < EACH / 4; ++q) to[q] = float4(s[4 * q], s[4 * q + 1], s[4 * q + 2], s[4 * q + 3]);
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
-    const int window = max(thread_index - K / 2, 0);
+    // Threads beside the windows that were summed take any other one: their results are undefined.
+    const int window = clamp(thread_index - K / 2, 0, (WIDTH - K) / EACH * EACH + EACH - 1);
 #pragma unroll
     for (int r = 0; r < R; ++r) result[r] = out[r * pitch + window];
 }

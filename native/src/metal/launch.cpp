@@ -126,6 +126,8 @@ class Builder {
                                                            : scratch_images());
         for (int64_t first = 0; first < planes_; first += chunk) {
             base_ = shape_;
+            for (int i = 0; i < problem_.n_images; ++i)
+                base_.image[i].origin = (offsets_[i] - problem_.operands[i].first) / itemsize(problem_.dtype);
             base_.first_plane = int32_t(first);
             base_.planes = int32_t(std::min(chunk, planes_ - first));
             base_.elements = base_.planes * plane();
@@ -216,7 +218,7 @@ class Builder {
         return options_.design;
     }
 
-    Binding operand(int index) const { return {Binding::operand, index, offsets_[index]}; }
+    Binding operand(int index) const { return {Binding::operand, index, problem_.operands[index].first}; }
     Binding scratch(int image) const {
         return {Binding::scratch, 0, launch_.result_offset + reserved_ + image * image_bytes_};
     }
