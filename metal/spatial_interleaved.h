@@ -1,15 +1,19 @@
-// Strips of one threadgroup for interleaved channels (NHWC) and small odd square windows.
+// Strips of one threadgroup for interleaved channels (NHWC) and small odd
+// square windows.
 //
-// As in spatial_simd.h, but neighbouring threads take neighbouring channels, CHANNELS of them, so that reads
-// and writes are contiguous; the columns beside a thread's own come from threadgroup memory instead of shuffles.
+// As in spatial_simd.h, but neighbouring threads take neighbouring channels,
+// CHANNELS of them, so that reads and writes are contiguous; the columns beside
+// a thread's own come from threadgroup memory instead of shuffles.
 #pragma once
-#include "spatial_simd.h"
+#include "spatial_walk.h"
 
-// A strip's columns, and the columns that a window reaches beyond it on both sides, which are zero.
+// A strip's columns, and the columns that a window reaches beyond it on both
+// sides, which are zero.
 constexpr int interleaved_slots(int k, int channels) { return (SPATIAL_INTERLEAVED_COLUMNS + k - 1) * channels; }
 
 // Memory holds R rows of one column to a slot.
 template <int K, int V, int R, int CHANNELS> struct InterleavedRows {
+    enum : bool { apart = true };
     threadgroup vec<float, R> *memory;
     int slot; // of the thread's first column
 
@@ -28,7 +32,8 @@ template <int K, int V, int R, int CHANNELS> struct InterleavedRows {
             at[c * CHANNELS] = column;
         }
         threadgroup_barrier(mem_flags::mem_threadgroup);
-        float w[R * (V + K - 1)]; // the columns from half a window before to half a window behind, row by row
+        float w[R * (V + K - 1)]; // the columns from half a window before to half a
+                                  // window behind, row by row
 #pragma unroll
         for (int c = 0; c < V + K - 1; ++c) {
             if (c >= half_k && c < half_k + V) {
@@ -46,17 +51,8 @@ template <int K, int V, int R, int CHANNELS> struct InterleavedRows {
 };
 
 template <int V, int CHANNELS>
-METAL_FUNC SimdPlace interleaved_place(constant SpatialParams &p, int task, int thread_index) {
-    const int strip = task % p.strips, segment = task / p.strips % p.segments, planes = task / p.strips / p.segments;
-    const int plane = planes * CHANNELS + thread_index % CHANNELS, sub = thread_index / CHANNELS;
-    SimdPlace place;
-    place.column = (strip * p.strip_outputs - p.strip_margin + sub) * V;
-    place.first = segment * p.segment;
-    place.last = min(place.first + p.segment, p.height);
-    place.inside = plane < p.planes && place.column >= 0 && place.column < p.width;
-    place.owned = place.inside && sub >= p.strip_margin && sub < p.strip_margin + p.strip_outputs;
-    place.plane = p.first_plane + (place.inside ? plane : 0);
-    return place;
+METAL_FUNC Place interleaved_place(constant SpatialParams &p, int task, int thread_index) {
+    return place_of(p, task, CHANNELS, thread_index % CHANNELS, thread_index / CHANNELS, V);
 }
 
 template <int K, int V, int R, int CHANNELS>

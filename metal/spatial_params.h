@@ -8,7 +8,6 @@
 #define SPATIAL_IMAGES 3
 #define SPATIAL_THREADS 256            // of a threadgroup, in kernels that work element by element
 #define SPATIAL_SIMDGROUPS 4           // of a threadgroup, in kernels where each works on its own
-#define SPATIAL_SIMD_COLUMNS 4         // columns of a lane there
 #define SPATIAL_INTERLEAVED_COLUMNS 64 // columns of a threadgroup, in kernels for interleaved channels
 #define SPATIAL_SMALL_EACH 4           // elements of a thread, in kernels that take small planes whole
 #define SPATIAL_SMALL (SPATIAL_SMALL_EACH * SPATIAL_THREADS)
@@ -26,6 +25,9 @@ struct SpatialStrides {
 // T^exponent has the values of IEEE pow. Where T is negative, log2 says nan by itself unless beta is an integer.
 #define SPATIAL_POWER_PLAIN 0  // exp2(exponent * log2(T)) will do
 #define SPATIAL_POWER_SIGNED 1 // beta is an integer, and T may be negative or an exponent zero (T^0 = nan^0 = 1)
+
+// Columns lie apart, but all of a thread's are in the image or none is.
+#define SPATIAL_APART 0
 
 struct SpatialParams {
     SpatialStrides image[SPATIAL_IMAGES]; // in the order of the kernel's image arguments
@@ -47,7 +49,7 @@ struct SpatialParams {
     int32_t mirrored;         // the second window leans the other way (documented gradient)
 
     // Strips
-    int32_t aligned;                                  // elements that may be read and written together
+    int32_t aligned;                                  // columns that may be read and written together, or SPATIAL_APART
     int32_t strips, segments, segment;                // strips side by side, segments one above the other, rows of one
     int32_t strip_lanes, strip_margin, strip_outputs; // lanes of a strip; those before its outputs; its outputs
     int32_t tasks;                                    // strips * segments * groups of planes

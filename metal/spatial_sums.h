@@ -62,6 +62,22 @@ template <typename T> struct ProductSource {
     }
 };
 
+// Sum of (first_weight + i * weight_step) * sample(first + i * step) for i < n. Part by part: in one long sum the
+// rounding errors of thousands of terms would add up.
+template <typename Source>
+METAL_FUNC float long_sum(Source source, constant SpatialParams &p, Lines lines, int outer, int line, int first,
+                          int step, int n, int first_weight, int weight_step) {
+    constexpr int part_size = 32;
+    float sum = 0.0f;
+    for (int begin = 0; begin < n; begin += part_size) {
+        float part = 0.0f;
+        for (int i = begin; i < min(begin + part_size, n); ++i)
+            part += float(first_weight + i * weight_step) * source.at(p, lines, outer, line, first + i * step);
+        sum += part;
+    }
+    return sum;
+}
+
 // What a clamped window holds beyond the image's edges, or what the transpose folds back onto the edge.
 template <typename Source>
 METAL_FUNC float edge_terms(Source source, constant SpatialParams &p, Lines lines, int outer, int line, int position) {
@@ -73,12 +89,9 @@ METAL_FUNC float edge_terms(Source source, constant SpatialParams &p, Lines line
         if (below > 0) sum += float(below) * source.at(p, lines, outer, line, size - 1);
     } else {
         // The transposed window has its sides exchanged: `after` samples before it, `before` samples after it.
-        if (position == 0)
-            for (int i = 0; i < min(p.after, size); ++i)
-                sum += float(p.after - i) * source.at(p, lines, outer, line, i);
+        if (position == 0) sum += long_sum(source, p, lines, outer, line, 0, 1, min(p.after, size), p.after, -1);
         if (position == size - 1)
-            for (int i = 0; i < min(p.before, size); ++i)
-                sum += float(p.before - i) * source.at(p, lines, outer, line, size - 1 - i);
+            sum += long_sum(source, p, lines, outer, line, size - 1, -1, min(p.before, size), p.before, -1);
     }
     return sum;
 }
@@ -154,8 +167,7 @@ METAL_FUNC void window_sums_plain(Source source, device float *sums, constant Sp
     const int position = p.along_rows == 0 ? e.row : e.column;
     const int line = p.along_rows == 0 ? e.column * p.inner + inner : p.inner == 1 ? e.row : inner;
     const int outer = p.along_rows == 0 || p.inner == 1 ? group_of_planes : group_of_planes * p.height + e.row;
-    float sum = p.clamp != 0 ? edge_terms(source, p, lines, outer, line, position) : 0.0f;
-    const int last = min(position + p.clipped_after, lines.size - 1);
-    for (int i = max(position - p.clipped_before, 0); i <= last; ++i) sum += source.at(p, lines, outer, line, i);
-    sums[index] = sum;
+    const float sum = p.clamp != 0 ? edge_terms(source, p, lines, outer, line, position) : 0.0f;
+    const int begin = max(position - p.clipped_before, 0), last = min(position + p.clipped_after, lines.size - 1);
+    sums[index] = sum + long_sum(source, p, lines, outer, line, begin, 1, last - begin + 1, 1, 0);
 }

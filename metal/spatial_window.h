@@ -1,5 +1,6 @@
-// Window sums in registers and across the lanes of a simdgroup. Every sum is added up from its own terms and
-// nothing is ever subtracted, so rounding does not drift, and a nan or inf stays inside its windows.
+// Window sums in registers and across the lanes of a simdgroup. Every sum is
+// added up from its own terms and nothing is ever subtracted, so rounding does
+// not drift, and a nan or inf stays inside its windows.
 #pragma once
 #include "spatial_access.h"
 
@@ -8,7 +9,8 @@ constexpr int ceil_div(int a, int b) { return floor_div(a + b - 1, b); }
 constexpr int round_up(int a, int b) { return ceil_div(a, b) * b; }
 constexpr int smaller(int a, int b) { return a < b ? a : b; }
 
-// sums[i] = v[i] + ... + v[i + K - 1] for N windows, which share the terms v[N - 1 .. K - 1]. STEP apart in memory.
+// sums[i] = v[i] + ... + v[i + K - 1] for N windows, which share the terms v[N
+// - 1 .. K - 1]. STEP apart in memory.
 template <int K, int N, int STEP> METAL_FUNC void sliding_sums(thread const float *v, thread float *sums) {
     constexpr int shared = smaller(N, K); // windows at a time
     static_assert(N % shared == 0 || K < N, "windows do not come out even");
@@ -37,65 +39,104 @@ template <int K, int N, int STEP> METAL_FUNC void sliding_sums(thread const floa
     }
 }
 
-// A window's sum down the columns, R rows to a step, is put together from the few rows at its upper end that are
-// leaving it, whole blocks of R rows, whose totals are kept, and the rows that have come since. This is what a thread
-// keeps: the totals, oldest first, and the sum of the rows since the last whole block.
-template <int K, int R> struct ColumnWindow {
+// A thread that walks down the image takes R rows at a time, a block, and keeps
+// the blocks that a window of K rows can reach, oldest first: from the one that
+// its first row stands in to the one that has just come.
+template <int K, int R> struct Blocks {
     enum {
-        blocks = ceil_div(K - R, R),                       // whole ones, with the one in progress
-        missing = R - 1 + R * ceil_div(K - R, R) - (K - 1) // rows that complete that one
+        count = ceil_div(K - 1, R) + 1,
+        rows = count * R,
+        newest = rows - R,       // the newest block's first row
+        slack = newest - (K - 1) // rows of the oldest block that no window reaches any more
     };
-    float total[blocks > 1 ? blocks - 1 : 1];
-    float partial;
+    static_assert(K > R, "a block is as high as the window");
 };
 
-template <int K, int R> METAL_FUNC void clear(thread ColumnWindow<K, R> &window) {
-#pragma unroll
-    for (int b = 0; b < ColumnWindow<K, R>::blocks - 1; ++b) window.total[b] = 0.0f;
-    window.partial = 0.0f;
-}
+// What is summed: the values that are kept, or their squares.
+struct Values {
+    METAL_FUNC static float first(float value) { return value; }
+    METAL_FUNC static float add(float sum, float value) { return sum + value; }
+};
+struct Squares {
+    METAL_FUNC static float first(float value) { return value * value; }
+    METAL_FUNC static float add(float sum, float value) { return fma(value, value, sum); }
+};
 
-// R sums over K rows: the first begins with leaving[0], the last ends with coming[R - 1].
-template <int K, int R>
-METAL_FUNC void column_sums(thread ColumnWindow<K, R> &window, thread const float *leaving, thread const float *coming,
+// Sums down V columns: sums[r * V + c] for the R windows that end with the rows
+// of the newest block, which is added to the blocks' totals. A window is the
+// end of an old block, whole blocks, whose totals are kept, and the beginning
+// of the newest.
+template <typename Terms, int K, int V, int R>
+METAL_FUNC void column_sums(thread const float *oldest, thread const float *newest, thread float *totals,
                             thread float *sums) {
-    static_assert(K >= R, "a step is higher than the window");
-    constexpr int blocks = ColumnWindow<K, R>::blocks, missing = ColumnWindow<K, R>::missing;
-    float sum = 0.0f;
+    constexpr int count = Blocks<K, R>::count, slack = Blocks<K, R>::slack;
 #pragma unroll
-    for (int r = R - 2; r >= 0; --r) {
-        sum = r == R - 2 ? leaving[r] : sum + leaving[r];
-        sums[r] = sum;
+    for (int c = 0; c < V; ++c) {
+        float sum = 0.0f; // of the whole blocks from block 2 on
+#pragma unroll
+        for (int b = 2; b < count - 1; ++b) {
+            const float total = totals[b * V + c];
+            sum = b == 2 ? total : sum + total;
+        }
+        float begun = sum; // windows that begin in block 1, at its rows 0 .. slack - 1
+#pragma unroll
+        for (int i = R - 1; i >= 1 && slack > 1; --i) {
+            const float value = oldest[(R + i) * V + c];
+            begun = i == R - 1 && count <= 3 ? Terms::first(value) : Terms::add(begun, value);
+            if (i < slack) sums[(R - slack + i) * V + c] = begun;
+        }
+        if (count > 2) {
+            const float total = totals[V + c];
+            sum = count == 3 ? total : sum + total;
+        }
+        if (slack > 0) sums[(R - slack) * V + c] = sum;
+#pragma unroll
+        for (int i = R - 1; i >= slack; --i) { // windows that begin in block 0
+            const float value = oldest[i * V + c];
+            sum = i == R - 1 && count == 2 ? Terms::first(value) : Terms::add(sum, value);
+            sums[(i - slack) * V + c] = sum;
+        }
+        float end = 0.0f;
+#pragma unroll
+        for (int r = 0; r < R; ++r) {
+            const float value = newest[r * V + c];
+            end = r == 0 ? Terms::first(value) : Terms::add(end, value);
+            sums[r * V + c] += end;
+        }
+        totals[(count - 1) * V + c] = end;
     }
-    sum = window.partial;
-#pragma unroll
-    for (int b = 0; b < blocks - 1; ++b) sum += window.total[b];
-    float whole = window.partial, partial = 0.0f;
-#pragma unroll
-    for (int r = 0; r < R; ++r) {
-        sum += coming[r];
-        sums[r] = r == R - 1 ? sum : sums[r] + sum;
-        if (r < missing) whole += coming[r];
-        else partial = r == missing ? coming[r] : partial + coming[r];
-    }
-    window.partial = blocks > 0 ? partial : 0.0f;
-#pragma unroll
-    for (int b = 0; b < blocks - 2; ++b) window.total[b] = window.total[b + 1];
-    if (blocks > 1) window.total[blocks - 2] = whole;
 }
 
-// The value of the lane `distance` to the right (to the left where it is negative), around the simdgroup's end.
+// Before the next step: the blocks become a step older.
+template <int K, int V, int R> METAL_FUNC void age_rows(thread float *rows) {
+#pragma unroll
+    for (int i = 0; i < Blocks<K, R>::newest * V; ++i) rows[i] = rows[i + R * V];
+}
+template <int K, int V, int R> METAL_FUNC void age_totals(thread float *totals) {
+#pragma unroll
+    for (int i = 0; i < (Blocks<K, R>::count - 1) * V; ++i) totals[i] = totals[i + V];
+}
+
+template <int N> METAL_FUNC void fill_zero(thread float *v) {
+#pragma unroll
+    for (int i = 0; i < N; ++i) v[i] = 0.0f;
+}
+
+// The value of the lane `distance` to the right (to the left where it is
+// negative), around the simdgroup's end.
 METAL_FUNC float from_lane(float value, int distance) {
     return distance == 0  ? value
            : distance > 0 ? simd_shuffle_rotate_down(value, ushort(distance))
                           : simd_shuffle_rotate_up(value, ushort(-distance));
 }
 
-// Each lane holds V neighbouring columns v: sums[j] is the sum over columns j - K / 2 .. j + K / 2 (K odd). A
-// window is whole lanes, whose totals are shared by the windows, and parts of a lane at both ends.
+// Each lane holds V neighbouring columns v: sums[j] is the sum over columns j -
+// K / 2 .. j + K / 2 (K odd). A window is whole lanes, whose totals are shared
+// by the windows, and parts of a lane at both ends.
 template <int K, int V> METAL_FUNC void simd_row_sums(thread const float *v, thread float *sums) {
     constexpr int half_k = K / 2;
-    float first[V + 1], last[V + 1]; // sums of the first n and of the last n columns
+    float first[V + 1],
+        last[V + 1]; // sums of the first n and of the last n columns
     first[0] = last[0] = 0.0f;
     first[1] = v[0];
     last[1] = v[V - 1];

@@ -106,6 +106,17 @@ class Gpu:
                 name,
             )
 
+    def groups_at_once(self, name, threads):
+        """Threadgroups of the kernel that run at a time."""
+        groups = ctypes.c_int()
+        self.check(
+            self.driver.cuOccupancyMaxActiveBlocksPerMultiprocessor(
+                ctypes.byref(groups), self.functions[name], threads, ctypes.c_size_t(0)
+            ),
+            "cuOccupancyMaxActiveBlocksPerMultiprocessor",
+        )
+        return groups.value * self.multiprocessors
+
     def synchronize(self):
         self.check(self.driver.cuCtxSynchronize(), "a kernel")
 

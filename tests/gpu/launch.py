@@ -32,7 +32,8 @@ class Operation:
     aligned: bool = False
     scratch_limit: int = 0
     concurrency: int = 0
-    tile: tuple[int, int] = (0, 0)
+    tile: tuple[int, int, int] = (0, 0, 0)
+    groups_at_once: int = 0
 
     def with_(self, **changes) -> Operation:
         return replace(self, **changes)
@@ -108,6 +109,8 @@ def library():
         ctypes.c_int64,
         ctypes.c_int32,
         ctypes.c_int32,
+        ctypes.c_int32,
+        ctypes.c_int64,
     ]
     for name in ("destroy", "error", "scratch_bytes", "result_offset", "size"):
         getattr(lib, f"launch_table_{name}").argtypes = [ctypes.c_void_p]
@@ -176,6 +179,7 @@ def make_launch(operation: Operation, shape, strides, axes=(-2, -1)) -> Launch:
         operation.scratch_limit,
         operation.concurrency,
         *operation.tile,
+        operation.groups_at_once,
     )
     try:
         error = lib.launch_table_error(table).decode()

@@ -36,7 +36,7 @@ BUILTIN = {
         "threadgroup_position_in_grid": "blockIdx.x",
         "thread_index_in_threadgroup": "threadIdx.x",
         "thread_index_in_simdgroup": "threadIdx.x % 32u",
-        "simdgroup_index_in_threadgroup": "threadIdx.x / 32u",
+        "simdgroup_index_in_threadgroup": "__shfl_sync(0xffffffffu, threadIdx.x / 32u, 0)",
         "threads_per_threadgroup": "blockDim.x",
     },
     "cpu": {
@@ -127,7 +127,7 @@ def threads(instance: Instance) -> int:
     kernel, _, arguments = instance.function.partition("<")
     numbers = [int(a) for a in arguments.rstrip(">").split(",") if a.strip().isdigit()]
     if kernel.endswith("_strip"):
-        return numbers[2]  # k, rows, width, each
+        return numbers[3] // numbers[1]  # k, columns, rows, width, each
     if kernel.endswith("_interleaved"):
         return 64 // numbers[1] * numbers[3]  # k, columns, rows, channels
     return 128 if kernel.endswith("_simd") else 256

@@ -68,12 +68,13 @@ class Images:
         operation = Operation(which, (k, k), 1.0, beta, 1.0, dtype=self.dtype, aligned=True, **options)
         return make_launch(operation, self.shape, [self.strides] * operation.images)
 
-    def seconds(self, gpu, which, launch, rename=None):
+    def seconds(self, gpu, which, launch, rename=None, rounds=5):
         stream = torch.cuda.current_stream().cuda_stream
         scratch = torch.empty(max(launch.scratch_bytes, 16), device="cuda", dtype=torch.uint8)
         return measure(
             [
                 lambda s=s: gpu.run(launch, self.operands(which, s), scratch.data_ptr(), stream, rename)
                 for s in self.sets
-            ]
+            ],
+            rounds,
         )

@@ -1,12 +1,13 @@
-"""Time strip kernels with other rows, columns and numbers of threadgroups than spatial.metal and launch.cpp choose.
+"""Time kernels for odd square windows with other columns, rows and widths than spatial_table.h lists.
 
-python tests/gpu/tune.py compile      needs nvcc, no GPU
-python tests/gpu/tune.py run [WORD ...]
-ncu ... python tests/gpu/tune.py profile      each of PROFILED once
+python tests/gpu/tune.py compile      registers, spills and shared memory of each; needs nvcc, no GPU
+python tests/gpu/tune.py run [WORD ...]      only the lines that hold every word
+ncu ... python tests/gpu/tune.py profile WORD ...      each of those kernels once
 """
 
 from __future__ import annotations
 
+import re
 import sys
 
 import gpu as cuda
@@ -20,95 +21,57 @@ SHAPES = {
     "7": ((128, 2048, 7, 7), False),
     "nhwc": ((32, 64, 56, 56), True),
 }
-SIMD = {"forward": {5: (4, 2), 9: (4, 8), 15: (4, 8)}, "gradient": {5: (4, 2)}}  # rows of a step
-STRIP = {  # rows of a step, columns of a strip, windows of a thread
-    "forward": {31: [(8, 256, 8), (8, 256, 16)], 63: [(8, 256, 8), (8, 256, 16)]},
-    "gradient": {
-        9: [(8, 128, 8), (8, 256, 8)],
-        15: [(8, 128, 8), (8, 256, 8)],
-        31: [(8, 256, 16), (8, 384, 8), (8, 384, 16)],
-        63: [(8, 256, 16), (8, 384, 16)],
-    },
-}
-INTERLEAVED = {  # columns of a thread, rows of a step, channels of a threadgroup
-    "forward": [(4, 4, 8), (4, 4, 16), (2, 4, 16)],
-    "gradient": [(2, 4, 8), (4, 4, 8), (2, 4, 16)],
-}
 CASES = [("56", 5), ("hd", 9), ("4k", 5), ("4k", 15), ("4k", 31), ("4k", 63), ("14", 5), ("7", 5), ("nhwc", 5)]
-CONCURRENCY = (33792, 50688, 67584, 84480, 101376, 135168, 270336)
+WAVES = (1, 2, 4)  # times the threadgroups that run at a time
+
+# After the window: columns of a thread, rows of a step; then of a strip its width and the windows that a thread sums,
+# of an interleaved kernel its channels.
+VARIANTS = """
+forward simd 5: 4 4, 2 4
+forward simd 9: 4 4, 4 8
+forward simd 15: 4 7
+gradient simd 5: 4 2, 2 4
+gradient strip 9: 1 8 128 8, 1 8 256 8, 1 8 192 8, 1 8 384 8, 1 8 512 8
+gradient strip 15: 1 8 256 8, 1 8 256 16, 1 8 384 8, 1 8 512 8
+gradient strip 31: 1 8 384 16
+forward interleaved 5: 2 4 16, 4 4 16, 2 2 16, 4 4 8, 2 4 8, 4 2 16
+gradient interleaved 5: 2 4 8, 4 2 16, 4 2 8, 2 2 16, 2 2 8, 2 4 16
+"""
 
 
-def variants(library):
-    """(instance, which, dtype, k, design, two sizes of its tile) for everything to be timed."""
-    for dtype in ("float", "half"):
-        for which in ("forward", "gradient"):
-            for k, rows in SIMD[which].items():
-                for r in rows:
-                    name = f"tune_{which}_simd_{dtype}_{k}_{r}"
-                    yield (
-                        msl.instance(library, name, f"spatial_{which}_simd", dtype, k, r),
-                        which,
-                        dtype,
-                        k,
-                        "simd",
-                        r,
-                        0,
-                    )
-            for k, sizes in STRIP[which].items():
-                if dtype == "half" and k > 15:
-                    continue
-                for r, width, each in sizes:
-                    name = f"tune_{which}_strip_{dtype}_{k}_{each}_{r}x{width}"
-                    yield (
-                        msl.instance(library, name, f"spatial_{which}_strip", dtype, k, r, width, each),
-                        which,
-                        dtype,
-                        k,
-                        "strip",
-                        r,
-                        width,
-                    )
-            for columns, r, channels in INTERLEAVED[which]:
-                name = f"tune_{which}_interleaved_{dtype}_5_{r}_{columns}x{channels}"
-                yield (
-                    msl.instance(library, name, f"spatial_{which}_interleaved", dtype, 5, columns, r, channels),
-                    which,
-                    dtype,
-                    5,
-                    "interleaved",
-                    columns,
-                    channels,
-                )
+def variants(library, dtypes=("float", "half")):
+    """Yield (instance, pass, design, k, dtype, tile) for everything to be timed."""
+    for line in VARIANTS.strip().splitlines():
+        which, design, k = re.match(r"(\w+) (\w+) (\d+):", line).groups()
+        for sizes in line.split(":")[1].split(","):
+            numbers = [int(n) for n in sizes.split()]
+            for dtype in dtypes:
+                name = f"tune_{which}_{design}_{dtype}_{k}_" + "_".join(map(str, numbers))
+                made = msl.instance(library, name, f"spatial_{which}_{design}", dtype, int(k), *numbers)
+                yield made, which, design, int(k), dtype, (*numbers, 0)[:3]
 
 
-PROFILED = [
-    ("forward", "float", "4k", 5, "simd", 4, 0),
-    ("forward", "half", "4k", 5, "simd", 4, 0),
-    ("gradient", "half", "4k", 5, "simd", 4, 0),
-    ("forward", "half", "4k", 15, "simd", 4, 0),
-    ("gradient", "half", "4k", 15, "simd", 4, 0),
-    ("gradient", "float", "4k", 15, "strip", 8, 256),
-    ("forward", "float", "4k", 31, "strip", 8, 256),
-    ("gradient", "float", "4k", 31, "strip", 8, 384),
-    ("gradient", "float", "4k", 63, "strip", 8, 384),
-    ("forward", "float", "14", 5, "simd", 4, 0),
-    ("gradient", "float", "nhwc", 5, "interleaved", 2, 8),
-]
+def matches(words, *what):
+    text = " ".join(map(str, what))
+    return all(re.search(rf"\b{word}\b", text) for word in words)
 
 
-def profile():
+def chosen(library, words):
+    return [v for v in variants(library) if matches(words, *v[1:5], v[0].name)]
+
+
+def profile(words):
     import torch
     from timing import Images
 
     gpu, library = cuda.Gpu(), msl.load()
-    table = {tuple(key): instance for instance, *key in variants(library)}
-    gpu.load(library, list(table.values()))
-    for which, dtype, name, k, design, rows, width in PROFILED:
-        shape, nhwc = SHAPES[name]
+    table = chosen(library, words)
+    gpu.load(library, [v[0] for v in table])
+    for instance, which, design, k, dtype, tile in table:
+        shape, nhwc = SHAPES["nhwc" if design == "interleaved" else "4k"]
         images = Images(shape, dtype, nhwc)
-        options = {"design": design, "tile": (0, 0) if design == "simd" else (rows, width)}
-        launch = images.launch(which, k, concurrency=67584, **options)
-        instance = table[which, dtype, k, design, rows, width]
+        at_once = gpu.groups_at_once(instance.name, msl.threads(instance))
+        launch = images.launch(which, k, groups_at_once=at_once, design=design, tile=tile)
         gpu.run(launch, images.operands(which, images.sets[0]), 0, 0, {launch.names[0]: instance.name})
         torch.cuda.synchronize()
 
@@ -119,50 +82,46 @@ def run(words):
 
     torch.cuda.set_stream(torch.cuda.Stream())
     gpu, library = cuda.Gpu(), msl.load()
-    table = list(variants(library))
+    table = chosen(library, words)
     gpu.load(library, [v[0] for v in table])
     for shape_name, k in CASES:
         shape, nhwc = SHAPES[shape_name]
         for dtype in ("float", "half"):
-            if dtype == "half" and k > 15:
+            here = [v for v in table if v[3] == k and v[4] == dtype and (v[2] == "interleaved") == nhwc]
+            if shape[3] < 64:
+                here = [v for v in here if v[2] != "strip"]
+            if not here:
                 continue
             images = Images(shape, dtype, nhwc)
             copy = images.copy_seconds()
             print(f"{shape_name} k={k} {dtype}: copy {2 * images.bytes / copy / 1e12:.2f} TB/s", flush=True)
-            for which in ("forward", "gradient"):
-                if not all(w in f"{shape_name} {k} {dtype} {which}" for w in words):
-                    continue
-                results = []
-                for instance, *key, design, rows, width in table:
-                    if (
-                        key != [which, dtype, k]
-                        or (design == "interleaved") != nhwc
-                        or (design == "strip" and shape_name in ("14", "7"))
-                    ):
-                        continue
-                    for concurrency in CONCURRENCY:
-                        tile = (0, 0) if design == "simd" else (rows, width)
-                        launch = images.launch(which, k, design=design, concurrency=concurrency, tile=tile)
-                        rename = {launch.names[0]: instance.name}
-                        seconds = images.seconds(gpu, which, launch, rename)
-                        share = images.moved(which) / (2 * images.bytes / copy) / seconds
-                        results.append((share, instance.name, concurrency, seconds))
-                results.sort(reverse=True)
-                best = {}
-                for r in results:
-                    best.setdefault(r[1], r)
-                for share, name, concurrency, seconds in best.values():
-                    print(f"  {which:9s} {share:6.1%} {seconds * 1e6:8.1f} us  {name[5:]} at {concurrency}", flush=True)
+            results = []
+            for instance, which, design, _, _, tile in here:
+                best = None
+                at_once = gpu.groups_at_once(instance.name, msl.threads(instance))
+                for waves in WAVES:
+                    launch = images.launch(which, k, design=design, groups_at_once=waves * at_once, tile=tile)
+                    try:
+                        seconds = images.seconds(gpu, which, launch, {launch.names[0]: instance.name}, rounds=3)
+                    except cuda.CudaError as reason:
+                        print(f"  {instance.name}: {reason}")
+                        return
+                    best = min(best or (seconds, waves), (seconds, waves))
+                results.append((which, best[0], best[1], instance.name[5:]))
+            for which, seconds, waves, name in sorted(results):
+                share = images.moved(which) / (2 * images.bytes / copy) / seconds
+                print(f"  {which:9s} {share:6.1%} {seconds * 1e6:8.1f} us  {name} waves {waves}", flush=True)
             del images
 
 
 if __name__ == "__main__":
+    words = sys.argv[2:]
     if sys.argv[1:2] == ["compile"]:
         from report import report
 
         library = msl.load()
-        for name, figures in report(library, [v[0] for v in variants(library)]).items():
+        for name, figures in report(library, [v[0] for v in chosen(library, words)]).items():
             print(name, *figures)
     else:
         reason = cuda.why_not()
-        sys.exit(f"skipped: {reason}" if reason else profile() if sys.argv[1:2] == ["profile"] else run(sys.argv[2:]))
+        sys.exit(f"skipped: {reason}" if reason else profile(words) if sys.argv[1:2] == ["profile"] else run(words))

@@ -1,5 +1,6 @@
 #include "launch.h"
 #include "error.h"
+#include "spatial_table.h"
 #include <algorithm>
 #include <cfloat>
 #include <cmath>
@@ -29,6 +30,23 @@ int32_t to_int(int64_t value, const char *what) {
         fail(SN_UNSUPPORTED, "%s must be below 2^31 on device \"metal\", not %lld", what, (long long)value);
     return int32_t(value);
 }
+
+// The kernels for odd square windows.
+struct Walk {
+    Design design;
+    sn_pass pass;
+    int32_t k;
+    int32_t columns, rows; // of a thread, of a step
+    int32_t width;         // of a threadgroup: columns of a strip, channels of an interleaved kernel
+};
+constexpr sn_pass forward = SN_FORWARD, gradient = SN_GRADIENT;
+constexpr Walk walks[] = {
+#define SPATIAL_WALK_SIMD(design, pass, k, columns, rows) {design, pass, k, columns, rows, 0},
+#define SPATIAL_WALK_STRIP(design, pass, k, columns, rows, width, each) {design, pass, k, columns, rows, width},
+#define SPATIAL_WALK_INTERLEAVED(design, pass, k, columns, rows, channels) {design, pass, k, columns, rows, channels},
+    SPATIAL_SIMD_TABLE(SPATIAL_WALK_SIMD, Design::simd) SPATIAL_STRIP_TABLE(SPATIAL_WALK_STRIP, Design::strip)
+        SPATIAL_INTERLEAVED_TABLE(SPATIAL_WALK_INTERLEAVED, Design::interleaved)};
+static_assert(SPATIAL_INTERLEAVED_COLUMNS % 4 == 0, "threads of an interleaved kernel take 2 or 4 columns");
 
 struct Roles {
     int x, v; // which operands are x and the other image
@@ -107,6 +125,7 @@ class Builder {
         : problem_(problem), options_(options), launch_(launch), type_(type_name(problem.dtype)) {
         set_shape(shape_, problem);
         set_operation(shape_, problem);
+        measured_ = {options.design, problem.pass, odd_square(), options.tile[0], options.tile[1], options.tile[2]};
         design_ = choose_design();
         planes_ = 1;
         for (int32_t size : shape_.batch) planes_ *= size;
@@ -168,32 +187,32 @@ class Builder {
         const bool odd = s.kernel_height == s.kernel_width && s.kernel_width % 2 == 1;
         return pass && !shape_.clamp && odd && s.kernel_width <= 63 ? int32_t(s.kernel_width) : 0;
     }
-    bool gradient() const { return problem_.pass == SN_GRADIENT; }
 
-    struct Strip {
-        int32_t rows, width; // width 0: no kernel
-    };
-    Strip strip(int32_t k) const {
-        Strip s = {8, 0};
-        if (k == 31) s.width = gradient() ? 384 : 256;
-        else if (k == 63) s.width = gradient() ? 384 : 256;
-        else if (gradient() && k >= 9 && k <= 15) s.width = k <= 11 ? 128 : 256;
-        if (options_.design == Design::strip && options_.tile[0]) s = {options_.tile[0], options_.tile[1]};
-        return s;
+    // The kernel of a design for this window, or null.
+    const Walk *walk(Design design) const {
+        const int32_t k = odd_square();
+        if (options_.tile[0] && options_.design == design && k > 1) return &measured_;
+        const Walk *found = nullptr;
+        for (const Walk &walk : walks)
+            if (walk.design == design && walk.pass == problem_.pass && walk.k == k &&
+                (!found || shape_.width % found->columns != 0))
+                found = &walk;
+        return found;
     }
+    bool is_gradient() const { return problem_.pass == SN_GRADIENT; }
 
     // What each design takes, the fastest first.
     Design choose_design() const {
-        const int32_t k = odd_square();
-        const bool small = k >= 3 && k <= 15, interleaved = shape_.inner > 1, tall = strip(k).width != 0;
+        const bool interleaved = shape_.inner > 1;
         // A thread may add up as many samples as a line has: 32 at most.
         const bool tiny = problem_.pass != SN_PARAMETER_GRADIENTS && shape_.height <= 32 && shape_.width <= 32;
         switch (options_.design) {
         case Design::automatic:
-            if (interleaved && small) return Design::interleaved;
-            if (!interleaved && tiny && (!small || shape_.width <= 16)) return Design::small;
+            if (interleaved && walk(Design::interleaved)) return Design::interleaved;
             if (interleaved) return Design::general;
-            return tall ? Design::strip : small ? Design::simd : Design::general;
+            if (walk(Design::simd)) return Design::simd;
+            if (tiny) return Design::small;
+            return walk(Design::strip) ? Design::strip : Design::general;
         case Design::small:
             if (!tiny)
                 fail(SN_UNSUPPORTED,
@@ -201,16 +220,12 @@ class Builder {
                      shape_.height, shape_.width);
             break;
         case Design::simd:
-            if (!small || (gradient() && k > 7))
-                fail(SN_UNSUPPORTED,
-                     "the simdgroup kernels take odd square windows of 3 to 15, to 7 in the gradient, and edge zero");
-            break;
-        case Design::interleaved:
-            if (!small)
-                fail(SN_UNSUPPORTED, "the interleaved kernels take odd square windows of 3 to 15 and edge zero");
-            break;
         case Design::strip:
-            if (!tall) fail(SN_UNSUPPORTED, "no strip kernel takes this window, edge and pass");
+        case Design::interleaved:
+            if (!walk(options_.design))
+                fail(SN_UNSUPPORTED,
+                     "no kernel of the asked design takes this window and pass: spatial_table.h lists odd square ones, "
+                     "for edge zero");
             break;
         case Design::plain:
         case Design::general: break;
@@ -301,19 +316,36 @@ class Builder {
         p.strips = int32_t(ceil_div(wanted, p.strip_outputs));
     }
 
+    // Registers of a thread, roughly: the rows that it keeps, those that are read ahead and what a step needs. How many
+    // threads run at a time follows from them.
+    int32_t registers(const Walk &w) const {
+        const int32_t kept = int32_t(ceil_div(w.k - 1, w.rows) + 1) * w.rows, reading = 2 * w.rows;
+        const int32_t rows = is_gradient() ? 2 * kept + w.k / 2 + w.rows + 2 * reading : kept + reading;
+        return std::min(255, 24 + rows * w.columns);
+    }
+
     // One dispatch of a kernel that walks down strips.
-    void add_strips(SpatialParams &p, const char *design, const char *suffix, int32_t k, int64_t side_by_side,
-                    int32_t rows, int32_t threads, int32_t tasks_each, int32_t registers) {
-        const int64_t at_once = std::max<int64_t>(1, options_.concurrency * 128 / registers * tasks_each / threads);
-        set_segments(p, side_by_side, at_once, gradient() ? 2 * k : k, rows);
+    void add_strips(SpatialParams &p, const char *design, const Walk &w, int64_t side_by_side, int32_t threads,
+                    int32_t tasks_each) {
+        const int64_t estimate = options_.concurrency * 128 / registers(w) / threads;
+        const int64_t groups_at_once = options_.groups_at_once ? options_.groups_at_once : estimate;
+        // Forward strips of a simdgroup cost little to begin: shorter ones in four rounds even out better.
+        const int64_t rounds = w.design == Design::simd && !is_gradient() ? 4 : 1;
+        const int64_t at_once = std::max<int64_t>(1, rounds * groups_at_once * tasks_each);
+        set_segments(p, side_by_side, at_once, is_gradient() ? 2 * w.k : w.k, w.rows);
         p.tasks = to_int(side_by_side * p.segments, "the number of strips");
         char name[64];
-        std::snprintf(name, sizeof name, "spatial_%s_%s_%s_%d%s", gradient() ? "gradient" : "forward", design, type_, k,
-                      suffix);
+        std::snprintf(name, sizeof name, "spatial_%s_%s_%s_%d_%d", is_gradient() ? "gradient" : "forward", design,
+                      type_, w.k, w.columns);
         const int64_t groups = ceil_div(p.tasks, tasks_each);
-        Dispatch &d = gradient() ? add(name, false, {operand(0), operand(1), operand(2)}, groups, p)
-                                 : add(name, false, {operand(0), operand(1)}, groups, p);
+        Dispatch &d = is_gradient() ? add(name, false, {operand(0), operand(1), operand(2)}, groups, p)
+                                    : add(name, false, {operand(0), operand(1)}, groups, p);
         d.threads = uint32_t(threads);
+    }
+
+    // Columns that the kernel reads and writes together: all of a thread's, pairs, or single ones.
+    int32_t together(const Walk &w) const {
+        return aligned(w.columns) ? w.columns : w.columns == 4 && aligned(2) ? 2 : 1;
     }
 
     void build_small() {
@@ -332,49 +364,41 @@ class Builder {
     }
 
     void build_simd() {
-        constexpr int32_t width = 32, columns = SPATIAL_SIMD_COLUMNS;
-        const int32_t k = odd_square(), reach = int32_t(ceil_div(k / 2, columns));
+        constexpr int32_t width = 32;
+        const Walk &w = *walk(design_);
+        const int32_t reach = int32_t(ceil_div(w.k / 2, w.columns));
         SpatialParams p = base_;
-        p.aligned = aligned(columns) ? columns : aligned(2) ? 2 : 1;
-        set_strips(p, width, columns, gradient() ? 2 * reach : reach, reach);
+        p.aligned = together(w);
+        set_strips(p, width, w.columns, is_gradient() ? 2 * reach : reach, reach);
         if (p.strip_margin == 0) { // whole planes side by side, zeros between them
             p.strip_lanes = p.strip_outputs + reach;
             p.strip_planes = width / p.strip_lanes;
         }
         const int64_t side_by_side = ceil_div(p.planes, p.strip_planes) * p.strips;
-        // Registers that a threadgroup takes of what one multiprocessor or core has; 16-bit elements take fewer.
-        const bool small = problem_.dtype != SN_FLOAT32;
-        const int32_t registers = gradient() ? 171 : small ? (k <= 9 ? 86 : 128) : k <= 5 ? 103 : k <= 9 ? 128 : 171;
-        add_strips(p, "simd", "", k, side_by_side, 4, SPATIAL_SIMDGROUPS * width, SPATIAL_SIMDGROUPS, registers);
+        add_strips(p, "simd", w, side_by_side, SPATIAL_SIMDGROUPS * width, SPATIAL_SIMDGROUPS);
     }
 
     void build_interleaved() {
-        const int32_t k = odd_square();
-        int32_t columns = gradient() ? 2 : 4, channels = gradient() ? 8 : 16; // columns of a thread
-        if (options_.tile[0]) columns = options_.tile[0], channels = options_.tile[1];
-        const int32_t reach = int32_t(ceil_div(k / 2, columns)), lanes = SPATIAL_INTERLEAVED_COLUMNS / columns;
+        const Walk &w = *walk(design_);
+        const int32_t reach = int32_t(ceil_div(w.k / 2, w.columns)), lanes = SPATIAL_INTERLEAVED_COLUMNS / w.columns;
         SpatialParams p = base_;
-        p.aligned = 1;
-        set_strips(p, lanes, columns, gradient() ? 2 * reach : reach, 0);
-        char suffix[32];
-        std::snprintf(suffix, sizeof suffix, "_%dx%d", columns, channels);
-        add_strips(p, "interleaved", suffix, k, ceil_div(p.planes, channels) * p.strips, 4, lanes * channels, 1, 128);
+        p.aligned = p.width % w.columns == 0 ? SPATIAL_APART : 1;
+        set_strips(p, lanes, w.columns, is_gradient() ? 2 * reach : reach, 0);
+        add_strips(p, "interleaved", w, ceil_div(p.planes, w.width) * p.strips, lanes * w.width, 1);
     }
 
     void build_strip() {
-        const int32_t k = odd_square();
-        const Strip s = strip(k);
+        const Walk &w = *walk(design_);
+        const int32_t lanes = w.width / w.columns, reach = int32_t(ceil_div(w.k / 2, w.columns));
         SpatialParams p = base_;
-        set_strips(p, s.width, 1, gradient() ? k - 1 : k / 2, s.width);
-        if (p.width + k - 1 <= s.width) { // the whole width, with zeros on both sides
-            p.strip_margin = k / 2;
-            p.strip_outputs = p.width;
+        p.aligned = together(w);
+        set_strips(p, lanes, w.columns, is_gradient() ? 2 * reach : reach, lanes);
+        if (ceil_div(p.width, w.columns) + 2 * reach <= lanes) { // the whole width, with zeros on both sides
+            p.strip_margin = reach;
+            p.strip_outputs = int32_t(ceil_div(p.width, w.columns));
             p.strips = 1;
         }
-        char suffix[32];
-        std::snprintf(suffix, sizeof suffix, "_%dx%d", s.rows, s.width);
-        const int32_t registers = k > 15 ? (gradient() ? 171 : 86) : k <= 11 ? 103 : 128;
-        add_strips(p, "strip", suffix, k, int64_t(p.planes) * p.strips, s.rows, s.width, 1, registers);
+        add_strips(p, "strip", w, int64_t(p.planes) * p.strips, lanes, 1);
     }
 
     enum Side { forward_side, adjoint_side };
@@ -475,6 +499,7 @@ class Builder {
     const LaunchOptions &options_;
     Launch &launch_;
     const char *type_;
+    Walk measured_ = {};
     Design design_ = Design::general;
     SpatialParams shape_ = {}, base_ = {};
     int64_t planes_ = 0, image_bytes_ = 0, reserved_ = 0, all_groups_ = 0, next_group_ = 0;

@@ -40,8 +40,9 @@ struct LaunchOptions {
     Design design = Design::automatic;
     bool aligned = false;        // every operand starts at a multiple of 16 bytes
     int64_t concurrency = 65536; // threads of 128 registers that the device runs at a time
-    // For measurements, 0 otherwise: rows and columns of a strip kernel; columns and channels of an interleaved one.
-    int32_t tile[2] = {0, 0};
+    int64_t groups_at_once = 0;  // threadgroups of this kernel that it runs at a time, where that is known
+    // For measurements, 0 otherwise: columns of a thread, rows of a step, columns or channels of a threadgroup.
+    int32_t tile[3] = {0, 0, 0};
     int64_t scratch_limit = 64ll << 20; // bytes; one plane (or one group of interleaved planes) may exceed it
 };
 

@@ -15,7 +15,8 @@ extern "C" {
 
 LaunchTable *launch_table_create(const sn_params *params, sn_pass pass, const sn_array *operands, int32_t n_operands,
                                  int32_t axis_height, int32_t axis_width, int32_t design, int32_t aligned,
-                                 int64_t scratch_limit, int64_t concurrency, int32_t tile_0, int32_t tile_1) {
+                                 int64_t scratch_limit, int64_t concurrency, int32_t tile_0, int32_t tile_1,
+                                 int32_t tile_2, int64_t groups_at_once) {
     auto *table = new LaunchTable{};
     try {
         Problem problem;
@@ -25,8 +26,10 @@ LaunchTable *launch_table_create(const sn_params *params, sn_pass pass, const sn
         options.aligned = aligned != 0;
         if (scratch_limit > 0) options.scratch_limit = scratch_limit;
         if (concurrency > 0) options.concurrency = concurrency;
+        options.groups_at_once = groups_at_once;
         options.tile[0] = tile_0;
         options.tile[1] = tile_1;
+        options.tile[2] = tile_2;
         table->launch = make_launch(problem, options);
     } catch (const Error &error) { std::memcpy(table->error, error.message, sizeof table->error); }
     return table;

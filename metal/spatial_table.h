@@ -1,0 +1,53 @@
+// The kernels for odd square windows k x k, one line for each: spatial.metal instantiates them and launch.cpp chooses
+// among them, so that both always agree. Plain macros, read by both compilers.
+//   columns, rows: columns of a thread, rows of a step
+//   width, channels: columns (channels) of a threadgroup
+//   each: neighbouring windows that a thread sums along a row
+// Of two lines for one window the first is taken where `columns` divides the width.
+#pragma once
+
+// clang-format off
+// entry(argument, pass, k, columns, rows)
+#define SPATIAL_SIMD_TABLE(entry, argument) \
+    entry(argument, forward, 3, 4, 2)       \
+    entry(argument, forward, 3, 2, 2)       \
+    entry(argument, forward, 5, 4, 4)       \
+    entry(argument, forward, 5, 2, 4)       \
+    entry(argument, forward, 7, 4, 3)       \
+    entry(argument, forward, 7, 2, 3)       \
+    entry(argument, forward, 9, 4, 8)       \
+    entry(argument, forward, 11, 4, 5)      \
+    entry(argument, forward, 13, 4, 6)      \
+    entry(argument, forward, 15, 4, 7)      \
+    entry(argument, gradient, 3, 2, 2)      \
+    entry(argument, gradient, 5, 2, 4)      \
+    entry(argument, gradient, 7, 2, 3)
+
+// entry(argument, pass, k, columns, rows, width, each)
+#define SPATIAL_STRIP_TABLE(entry, argument)      \
+    entry(argument, forward, 31, 1, 8, 256, 8)    \
+    entry(argument, forward, 63, 1, 8, 256, 16)   \
+    entry(argument, gradient, 9, 1, 8, 256, 8)    \
+    entry(argument, gradient, 11, 1, 8, 256, 8)   \
+    entry(argument, gradient, 13, 1, 8, 256, 8)   \
+    entry(argument, gradient, 15, 1, 8, 256, 16)  \
+    entry(argument, gradient, 31, 1, 8, 384, 16)  \
+    entry(argument, gradient, 63, 1, 8, 256, 16)
+
+// entry(argument, pass, k, columns, rows, channels)
+#define SPATIAL_INTERLEAVED_TABLE(entry, argument) \
+    entry(argument, forward, 3, 2, 2, 16)          \
+    entry(argument, forward, 5, 2, 4, 16)          \
+    entry(argument, forward, 7, 2, 2, 16)          \
+    entry(argument, forward, 9, 2, 4, 16)          \
+    entry(argument, forward, 11, 2, 2, 16)         \
+    entry(argument, forward, 13, 2, 4, 16)         \
+    entry(argument, forward, 15, 2, 2, 16)         \
+    entry(argument, gradient, 3, 4, 2, 16)         \
+    entry(argument, gradient, 5, 4, 2, 16)         \
+    entry(argument, gradient, 7, 2, 2, 8)          \
+    entry(argument, gradient, 9, 2, 4, 8)          \
+    entry(argument, gradient, 11, 2, 2, 8)         \
+    entry(argument, gradient, 13, 2, 4, 8)         \
+    entry(argument, gradient, 15, 2, 2, 8)
+// clang-format on
