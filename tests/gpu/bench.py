@@ -1,10 +1,10 @@
 """Speed of the Metal kernels on an NVIDIA GPU, beside the device copy and PyTorch, with their errors.
 
-    python tests/gpu/bench.py [--peers] [--dtype float,half] [--cases NAME,...] [--out FOLDER]
+    python tests/gpu/bench.py [--peers float] [--dtype float,half] [--cases NAME,...] [--out FILE]
 
 Every row is checked against float64 in the same run, its output poisoned first. `of copy` is the least traffic
 (8 bytes an element forward, 12 gradient, half that in half precision) over the rate of a device-to-device copy of
-the same tensor. --peers adds PyTorch: eager, torch.compile, and torch.compile of the formula with two
+the same tensor. --peers adds PyTorch for those dtypes: eager, torch.compile, and torch.compile of the formula with two
 one-dimensional pools ("separable"), which is the fair peer.
 """
 
@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import datetime
 import json
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -120,7 +121,7 @@ def row(gpu, name, dtype, with_peers):
     others = peers(images, k) if with_peers else {}
     found = []
     for which in ("forward", "gradient"):
-        launch = images.launch(which, k, concurrency=512 * gpu.multiprocessors)
+        launch = images.best_launch(gpu, which, k)
         entry = {
             "case": name,
             "shape": shape,
@@ -134,7 +135,7 @@ def row(gpu, name, dtype, with_peers):
         }
         entry["seconds"] = images.seconds(gpu, which, launch)
         entry["of copy"] = images.moved(which) / rate / entry["seconds"]
-        launch = images.launch(which, k, beta=5.0, concurrency=512 * gpu.multiprocessors)
+        launch = images.best_launch(gpu, which, k, beta=5.0)
         entry["error beta 5"] = error(gpu, images, which, launch, k, 5.0)
         entry["of copy beta 5"] = images.moved(which) / rate / images.seconds(gpu, which, launch)
         for (p, form), seconds in others.items():
@@ -142,6 +143,11 @@ def row(gpu, name, dtype, with_peers):
                 entry[form] = seconds / entry["seconds"]
         found.append(entry)
     return found
+
+
+def driver():
+    command = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
 
 def line(e):
@@ -162,7 +168,7 @@ HEAD = (
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--peers", action="store_true")
+    parser.add_argument("--peers", default="", help="dtypes, such as float,half")
     parser.add_argument("--dtype", default="float,half")
     parser.add_argument("--cases", default=",".join(CASES))
     parser.add_argument("--out", default=None)
@@ -183,11 +189,21 @@ def main():
     rows = []
     for name in arguments.cases.split(","):
         for dtype in arguments.dtype.split(","):
-            for entry in row(gpu, name, dtype, arguments.peers):
+            for entry in row(gpu, name, dtype, dtype in arguments.peers.split(",")):
                 rows.append(entry)
                 print(line(entry), flush=True)
     if arguments.out:
-        Path(arguments.out, "bench.json").write_text(json.dumps(rows, indent=1))
+        about = {
+            "date": str(datetime.date.today()),
+            "command": " ".join(["python tests/gpu/bench.py", *sys.argv[1:]]),
+            "device": gpu.name,
+            "multiprocessors": gpu.multiprocessors,
+            "driver": driver(),
+            "PyTorch": torch.__version__,
+            "CUDA": torch.version.cuda,
+            "rows": rows,
+        }
+        Path(arguments.out).write_text(json.dumps(about, indent=1) + "\n")
 
 
 if __name__ == "__main__":

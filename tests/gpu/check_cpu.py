@@ -12,7 +12,7 @@ import functools
 import sys
 import time
 
-import cases
+import kernel_cases as cases
 import msl
 import numpy as np
 import reference

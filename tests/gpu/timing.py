@@ -68,6 +68,14 @@ class Images:
         operation = Operation(which, (k, k), 1.0, beta, 1.0, dtype=self.dtype, aligned=True, **options)
         return make_launch(operation, self.shape, [self.strides] * operation.images)
 
+    def best_launch(self, gpu, which, k, **options):
+        """The launch that the library makes when it is told how many threadgroups of the kernel run at a time."""
+        launch = self.launch(which, k, **options)
+        if len(launch.dispatches) > 1:
+            return launch
+        at_once = gpu.groups_at_once(launch.names[0], launch.dispatches[0].threads)
+        return self.launch(which, k, groups_at_once=at_once, **options)
+
     def seconds(self, gpu, which, launch, rename=None, rounds=5):
         stream = torch.cuda.current_stream().cuda_stream
         scratch = torch.empty(max(launch.scratch_bytes, 16), device="cuda", dtype=torch.uint8)
