@@ -27,7 +27,7 @@
 #define SPATIAL_STRIP_TABLE(entry, argument)      \
     entry(argument, forward, 31, 1, 8, 256, 8)    \
     entry(argument, forward, 63, 1, 8, 256, 16)   \
-    entry(argument, gradient, 9, 1, 8, 256, 8)    \
+    entry(argument, gradient, 9, 1, 8, 256, 16)   \
     entry(argument, gradient, 11, 1, 8, 256, 8)   \
     entry(argument, gradient, 13, 1, 8, 256, 8)   \
     entry(argument, gradient, 15, 1, 8, 256, 16)  \
@@ -36,8 +36,8 @@
 
 // entry(argument, pass, k, columns, rows, channels)
 #define SPATIAL_INTERLEAVED_TABLE(entry, argument) \
-    entry(argument, forward, 3, 2, 2, 16)          \
-    entry(argument, forward, 5, 2, 4, 16)          \
+    entry(argument, forward, 3, 4, 2, 32)          \
+    entry(argument, forward, 5, 4, 2, 32)          \
     entry(argument, forward, 7, 2, 2, 16)          \
     entry(argument, forward, 9, 2, 4, 16)          \
     entry(argument, forward, 11, 2, 2, 16)         \

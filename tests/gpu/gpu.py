@@ -4,6 +4,8 @@ compute-sanitizer sees little but our kernels."""
 from __future__ import annotations
 
 import ctypes
+import os
+from concurrent.futures import ThreadPoolExecutor
 
 import msl
 import numpy as np
@@ -52,8 +54,10 @@ class Gpu:
 
     def load(self, library, instances):
         """Compile and load the instances; they are launched by name."""
-        for part in parts(list(instances)):
-            cubin, _ = msl.cuda(library, part)
+        work = parts(list(instances))
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            compiled = list(pool.map(lambda part: msl.cuda(library, part)[0], work))
+        for part, cubin in zip(work, compiled, strict=True):
             module = ctypes.c_void_p()
             self.check(self.driver.cuModuleLoadData(ctypes.byref(module), cubin.read_bytes()), "cuModuleLoadData")
             for instance in part:

@@ -28,14 +28,17 @@ WAVES = (1, 2, 4)  # times the threadgroups that run at a time
 # of an interleaved kernel its channels.
 VARIANTS = """
 forward simd 5: 4 4, 2 4
-forward simd 9: 4 4, 4 8
-forward simd 15: 4 7
-gradient simd 5: 4 2, 2 4
-gradient strip 9: 1 8 128 8, 1 8 256 8, 1 8 192 8, 1 8 384 8, 1 8 512 8
-gradient strip 15: 1 8 256 8, 1 8 256 16, 1 8 384 8, 1 8 512 8
-gradient strip 31: 1 8 384 16
-forward interleaved 5: 2 4 16, 4 4 16, 2 2 16, 4 4 8, 2 4 8, 4 2 16
-gradient interleaved 5: 2 4 8, 4 2 16, 4 2 8, 2 2 16, 2 2 8, 2 4 16
+forward simd 9: 4 8, 4 4
+forward simd 15: 4 7, 2 14
+forward strip 31: 1 8 256 8, 1 10 256 16
+forward strip 63: 1 8 256 16, 1 8 256 8
+gradient simd 5: 2 4, 4 2, 4 4
+gradient strip 9: 1 8 256 16, 1 8 256 8, 2 4 128 8
+gradient strip 15: 1 8 256 16, 1 8 128 8
+gradient strip 31: 1 8 384 16, 1 8 256 8
+gradient strip 63: 1 8 256 16
+forward interleaved 5: 4 2 32, 2 4 16
+gradient interleaved 5: 4 2 16, 2 4 8
 """
 
 
