@@ -329,10 +329,10 @@ class Builder {
                     int32_t tasks_each) {
         const int64_t estimate = options_.concurrency * 128 / registers(w) / threads;
         const int64_t groups_at_once = options_.groups_at_once ? options_.groups_at_once : estimate;
-        // Forward strips of a simdgroup cost little to begin: in tall images short ones in many rounds even out best,
-        // and two rounds of 32-bit elements elsewhere (as measured).
+        // Forward strips of a simdgroup cost little to begin: many rounds of short ones even out best in tall images,
+        // the more so the longer an element takes to read and write (as measured).
         const bool cheap = w.design == Design::simd && !is_gradient(), wide = problem_.dtype == SN_FLOAT32;
-        const int64_t rounds = !cheap ? 1 : p.height > 32 * w.k ? 16 : wide ? 2 : 1;
+        const int64_t rounds = !cheap ? 1 : p.height > 32 * w.k ? (wide ? 16 : 4) : wide ? 2 : 1;
         const int64_t at_once = std::max<int64_t>(1, rounds * groups_at_once * tasks_each);
         set_segments(p, side_by_side, at_once, is_gradient() ? 2 * w.k : w.k, w.rows);
         p.tasks = to_int(side_by_side * p.segments, "the number of strips");
