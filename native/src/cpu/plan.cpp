@@ -41,19 +41,20 @@ template <class T> Kernel<T> choose_kernel(const SpatialKernels<T> &k, const Pro
 }
 
 template <class T> class SpatialPlan final : public sn_plan {
-    // Blocks of one width I, and those of the channels that are left over.
+    // Blocks of one width I, side by side along the inner axis, and those of the channels that are left over.
     struct Group {
         SpatialJob<T> job;
-        int64_t first_channel;
-        int64_t tile; // columns of a piece
+        int64_t first_channel, count; // of blocks along the inner axis
+        int64_t tile;                 // columns of a piece
     };
     const SpatialKernels<T> &all;
     const Kernel<T> kernel;
     std::shared_ptr<const PowerTable<T>> power, power_plus;
     Group groups[2];
     int n_groups = 0;
-    int inner = -1;                    // the batch axis that is a block's innermost, or -1
-    int64_t channels = 1, per_row = 0; // of the inner axis; channel groups side by side
+    int inner = -1;       // the batch axis that is a block's innermost, or -1
+    bool across = false;  // and its planes are narrow ones, max_lanes in a block
+    int64_t channels = 1; // of the inner axis
     int64_t blocks_outer = 1;
     Reach halo; // rows that a piece reads above and below its own
 
@@ -71,23 +72,40 @@ template <class T> class SpatialPlan final : public sn_plan {
             const Layout &a = problem.operands[i];
             votes += (a.batch[last] == size) - (a.width == size || problem.width == 1 ? 1 : 0);
         }
-        if (votes <= 0) return;
+        if (votes <= 0) return choose_axis_across();
         inner = last;
         channels = problem.batch[last];
     }
 
+    // Many narrow planes with contiguous rows: the longest batch axis.
+    void choose_axis_across() {
+        const int64_t size = itemsize(problem.dtype);
+        if (problem.width > most_across || problem.width < 4) return;
+        for (int i = 0; i < problem.n_images; ++i)
+            if (problem.operands[i].width != size) return;
+        int longest = 0;
+        for (int k = 1; k < problem.n_batch; ++k)
+            if (problem.batch[k] > problem.batch[longest]) longest = k;
+        if (problem.batch[longest] < max_lanes) return;
+        inner = longest;
+        across = true;
+        channels = problem.batch[longest];
+    }
+
     Access access(const Layout &a, int64_t I) const {
         const int64_t size = itemsize(problem.dtype);
-        Access r{a.height, a.width, inner < 0 ? 0 : a.batch[inner], false, false};
+        Access r{a.height, a.width, inner < 0 ? 0 : a.batch[inner], false, across && I == max_lanes, false};
         const bool inner_dense = inner < 0 || r.inner == size || I == 1;
         r.dense = inner_dense && (problem.width == 1 || r.width == I * size);
+        if (r.across) r.dense = false;
         r.direct = r.dense && size == int64_t(sizeof(T));
         return r;
     }
 
-    void make_group(int64_t I, int64_t first_channel) {
+    void make_group(int64_t I, int64_t first_channel, int64_t count) {
         Group &group = groups[n_groups++];
         group.first_channel = first_channel;
+        group.count = count;
         SpatialJob<T> &job = group.job;
         const sn_spatial_params &p = problem.spatial;
         const int64_t H = problem.height, W = problem.width;
@@ -186,8 +204,8 @@ template <class T> class SpatialPlan final : public sn_plan {
     }
 
     const char *block_start(const Layout &a, const char *base, int64_t outer) const {
-        const int axes = inner < 0 ? problem.n_batch : problem.n_batch - 1;
-        for (int k = axes - 1; k >= 0; --k) {
+        for (int k = problem.n_batch - 1; k >= 0; --k) {
+            if (k == inner) continue;
             base += outer % problem.batch[k] * a.batch[k];
             outer /= problem.batch[k];
         }
@@ -202,7 +220,7 @@ template <class T> class SpatialPlan final : public sn_plan {
     Cut cut(const Group &group, int threads, unsigned in_place) const {
         const SpatialJob<T> &job = group.job;
         Cut c;
-        c.blocks = blocks_outer * (&group == &groups[0] ? std::max<int64_t>(per_row, 1) : 1);
+        c.blocks = blocks_outer * group.count;
         c.tile = in_place ? job.L : group.tile;
         c.tiles = (job.L + c.tile - 1) / c.tile;
         c.strips = 1;
@@ -241,9 +259,9 @@ template <class T> class SpatialPlan final : public sn_plan {
 
     const char *start_of(const Group &group, int operand, const char *base, int64_t block) const {
         const Layout &a = problem.operands[operand];
-        int64_t outer = block, channel = group.first_channel;
-        if (&group == &groups[0] && per_row > 1) outer = block / per_row, channel = block % per_row * group.job.I;
-        return block_start(a, base, outer) + (inner < 0 ? 0 : channel * a.batch[inner]);
+        if (inner < 0) return block_start(a, base, block);
+        const int64_t channel = group.first_channel + block % group.count * group.job.I;
+        return block_start(a, base, block / group.count) + channel * a.batch[inner];
     }
 
     void finish_parameter_gradients(const double *values, int64_t n, void *out) const {
@@ -265,13 +283,12 @@ template <class T> class SpatialPlan final : public sn_plan {
         choose_inner_axis();
         blocks_outer = problem.planes / channels;
         const int64_t kw = std::min(p.spatial.kernel_width, 2 * problem.width - 1);
-        const bool grouped = channels > channel_group && (kw - 1) * channels > longest_halo;
-        if (!grouped) make_group(channels, 0);
-        else {
-            per_row = channels / channel_group;
-            make_group(channel_group, 0);
-            if (channels % channel_group) make_group(channels % channel_group, per_row * channel_group);
-        }
+        const bool wide = (kw - 1) * channels > longest_halo;
+        const int64_t I = across ? max_lanes : wide ? std::min(channels, channel_group) : channels;
+        make_group(I, 0, channels / I);
+        const int64_t done = channels / I * I;
+        if (across && done < channels) make_group(1, done, channels - done);
+        else if (done < channels) make_group(channels - done, done, 1);
         const Reach &r = groups[0].job.reach;
         halo = exact_gradient() ? Reach{r.up + r.down, r.up + r.down, 0, 0}
                                 : Reach{std::max(r.up, r.down), std::max(r.up, r.down), 0, 0};

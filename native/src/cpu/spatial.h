@@ -1,7 +1,8 @@
 // What the CPU plan hands to the kernels of spatial normalization: plain data, no instruction set.
 //
 // A block is H x W x I: I neighbouring samples are independent (NCHW: I = 1; NHWC: I = the channels), so a
-// row is L = W * I samples and a step to the right is I of them. A piece is a rectangle of one block.
+// row is L = W * I samples and a step to the right is I of them. Of many narrow planes, I = max_lanes at a time are
+// made a block: transposed on the way in and out, they fill whole vectors. A piece is a rectangle of one block.
 #pragma once
 #include "power.h"
 #include "spatialnorm/spatialnorm.h"
@@ -10,15 +11,17 @@
 namespace sn {
 namespace cpu {
 
-constexpr int batch_rows = 8;  // output rows that are summed together; batches begin at multiples of it
-constexpr int direct_rows = 7; // largest window height that is summed row by row
-constexpr int max_lanes = 16;  // widths and offsets are rounded to it on every target
-constexpr int max_levels = 13; // of horizontal sums, 4^13 = 2^26 columns
+constexpr int batch_rows = 8;   // output rows that are summed together; batches begin at multiples of it
+constexpr int direct_rows = 7;  // largest window height that is summed row by row
+constexpr int max_lanes = 16;   // widths and offsets are rounded to it on every target
+constexpr int most_across = 32; // greatest width of planes that are taken several at a time
+constexpr int max_levels = 13;  // of horizontal sums, 4^13 = 2^26 columns
 
 // How one operand's block lies in memory; strides in bytes.
 struct Access {
     int64_t height, width, inner;
     bool dense;  // a row is L samples side by side
+    bool across; // max_lanes planes, whose rows are contiguous, are a block's innermost samples
     bool direct; // and in the type of the arithmetic: kernels read and write it where it lies
 };
 

@@ -1,5 +1,8 @@
 // Rows: where a row of an input or of the output lies, and moving rows between a block and scratch.
 
+SN_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
+SN_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
+
 // How many lanes of a vector count: an int, or one of these. Streamed stores go past the caches, to aligned memory.
 template <class V> struct Whole {};
 template <class V> struct Streamed {};
@@ -33,6 +36,17 @@ template <class V> struct Convert {
 
     // Columns [c0, c1) of a row that starts at `row`, to to[0 ...].
     static void load(const SpatialJob<T> &job, const Access &a, const char *row, int64_t c0, int64_t c1, T *to) {
+        if (V::W > 1 && a.across) return load_across(job, a, row, to);
+        load_columns(job, a, row, c0, c1, to);
+    }
+    static void store(const SpatialJob<T> &job, const Access &a, char *row, int64_t c0, int64_t c1, const T *from) {
+        if (V::W > 1 && a.across) return store_across(job, a, row, from);
+        store_columns(job, a, row, c0, c1, from);
+    }
+
+  private:
+    SN_INLINE void load_columns(const SpatialJob<T> &job, const Access &a, const char *row, int64_t c0, int64_t c1,
+                                T *to) {
         switch (job.dtype) {
         case SN_FLOAT16:
             if constexpr (sizeof(T) == 4) load_as<uint16_t>(job, a, row, c0, c1, to, V::load_f16, float_from_f16);
@@ -43,7 +57,8 @@ template <class V> struct Convert {
         default: load_as<T>(job, a, row, c0, c1, to, V::load, [](T x) { return x; });
         }
     }
-    static void store(const SpatialJob<T> &job, const Access &a, char *row, int64_t c0, int64_t c1, const T *from) {
+    SN_INLINE void store_columns(const SpatialJob<T> &job, const Access &a, char *row, int64_t c0, int64_t c1,
+                                 const T *from) {
         switch (job.dtype) {
         case SN_FLOAT16:
             if constexpr (sizeof(T) == 4) store_as<uint16_t>(job, a, row, c0, c1, from, V::store_f16, f16_from_float);
@@ -55,7 +70,57 @@ template <class V> struct Convert {
         }
     }
 
-  private:
+    SN_INLINE bool converted(const SpatialJob<T> &job) { return sizeof(T) == 4 && job.dtype != SN_FLOAT32; }
+
+    // Whole rows of max_lanes planes, transposed from and to samples side by side. The last columns may be moved twice:
+    // nothing outside the rows is touched.
+    static constexpr int64_t padded = most_across + 4;
+    static void load_across(const SpatialJob<T> &job, const Access &a, const char *row, T *to) {
+        if constexpr (V::W > 1) {
+            T copy[max_lanes * padded];
+            int64_t inner = a.inner;
+            if (converted(job)) {
+                const Access plane{0, a.width, 0, true, false, false};
+                for (int p = 0; p < max_lanes; ++p)
+                    load_columns(job, plane, row + p * a.inner, 0, job.W, copy + p * padded);
+                row = (const char *)copy, inner = padded * sizeof(T);
+            }
+            constexpr int n = V::quarter;
+            for (int64_t w = 0; w < job.W; w += n) {
+                const int64_t first = smaller(w, job.W - n);
+                const char *const at = row + first * int64_t(sizeof(T));
+                SN_UNROLL for (int p = 0; p < max_lanes; p += V::W) {
+                    typename V::v x[n];
+                    SN_UNROLL for (int k = 0; k < n; ++k) x[k] = V::load_quarters(at + (p + k) * inner, n * inner);
+                    V::transpose(x);
+                    SN_UNROLL for (int k = 0; k < n; ++k) V::store(to + (first + k) * max_lanes + p, x[k]);
+                }
+            }
+        }
+    }
+    static void store_across(const SpatialJob<T> &job, const Access &a, char *row, const T *from) {
+        if constexpr (V::W > 1) {
+            T copy[max_lanes * padded];
+            char *const to = converted(job) ? (char *)copy : row;
+            const int64_t inner = converted(job) ? padded * int64_t(sizeof(T)) : a.inner;
+            constexpr int n = V::quarter;
+            for (int64_t w = 0; w < job.W; w += n) {
+                const int64_t first = smaller(w, job.W - n);
+                char *const at = to + first * int64_t(sizeof(T));
+                SN_UNROLL for (int p = 0; p < max_lanes; p += V::W) {
+                    typename V::v x[n];
+                    SN_UNROLL for (int k = 0; k < n; ++k) x[k] = V::load(from + (first + k) * max_lanes + p);
+                    V::transpose(x);
+                    SN_UNROLL for (int k = 0; k < n; ++k) V::store_quarters(at + (p + k) * inner, n * inner, x[k]);
+                }
+            }
+            if (!converted(job)) return;
+            const Access plane{0, a.width, 0, true, false, false};
+            for (int p = 0; p < max_lanes; ++p)
+                store_columns(job, plane, row + p * a.inner, 0, job.W, copy + p * padded);
+        }
+    }
+
     // Calls run(first byte, columns, stride) for runs of samples at one stride.
     template <class Run>
     SN_INLINE void over_runs(const SpatialJob<T> &job, const Access &a, int64_t c0, int64_t c1, int64_t size, Run run) {
@@ -102,8 +167,6 @@ SN_INLINE int64_t slot(int64_t row, int64_t rows) {
     return s < 0 ? s + rows : s;
 }
 SN_INLINE int64_t floor_to_batch(int64_t row) { return row & ~int64_t(batch_rows - 1); }
-SN_INLINE int64_t smaller(int64_t a, int64_t b) { return a < b ? a : b; }
-SN_INLINE int64_t larger(int64_t a, int64_t b) { return a > b ? a : b; }
 
 // Rows of one input, at the piece's first column: where they lie, or in a ring of converted copies.
 template <class V> struct Source {

@@ -212,33 +212,33 @@ template <class V, int K, int Left> struct Rolling {
     }
 };
 
-// Sums of K neighbours from unaligned loads, for loops whose arithmetic leaves the loads idle. From 8 neighbours on,
-// a row of sums over 4 is made first.
-template <class V, int K> struct Near {
+// Sums of K neighbours, a step apart, from loads, for loops whose arithmetic leaves the loads idle. From 8 neighbours
+// on, a row of sums over 4 is made first. Unit: the step is 1, the loads unaligned.
+template <class V, int K, bool Unit> struct Near {
     using T = typename V::T;
     using v = typename V::v;
+    const int64_t step;
     const T *const from; // the first window's first column
     T *const fours;
 
-    Near(const T *row, int64_t n, T *scratch) : from(row - K / 2), fours(scratch) {
-        if constexpr (K >= 8) {
-            if constexpr (V::W >= 8) {
-                v last = V::load(from + 3 - V::W), last_pair = last + V::template shift<V::W - 1>(last, last);
-                for (int64_t c = 0; c < n + K - 4; c += V::W) {
-                    const v one = V::load(from + 3 + c), pair = one + V::template shift<V::W - 1>(last, one);
-                    V::store(fours + c, V::template shift<V::W - 2>(last_pair, pair) + pair);
-                    last = one, last_pair = pair;
-                }
-            } else
-                for (int64_t c = 0; c < n + K - 4; c += V::W)
-                    V::store(fours + c, tree<4>([&](auto i) SN_LAMBDA { return V::load(from + c + i); }));
-        }
+    Near(const T *row, int64_t n, int64_t i, T *scratch)
+        : step(Unit ? 1 : i), from(row - K / 2 * step), fours(scratch) {
+        if constexpr (K >= 8 && Unit && V::W >= 8) {
+            v last = V::load(from + 3 - V::W), last_pair = last + V::template shift<V::W - 1>(last, last);
+            for (int64_t c = 0; c < n + K - 4; c += V::W) {
+                const v one = V::load(from + 3 + c), pair = one + V::template shift<V::W - 1>(last, one);
+                V::store(fours + c, V::template shift<V::W - 2>(last_pair, pair) + pair);
+                last = one, last_pair = pair;
+            }
+        } else if constexpr (K >= 8)
+            for (int64_t c = 0; c < n + (K - 4) * step; c += V::W)
+                V::store(fours + c, tree<4>([&](auto k) SN_LAMBDA { return V::load(from + c + k * step); }));
     }
     // The window of column c.
     SN_INLINE v sum(const Near &s, int64_t c) { return part<K, 0>(s, c); }
     template <int Size, int At> SN_INLINE v part(const Near &s, int64_t c) {
-        if constexpr (K >= 8 && Size == 4) return V::load(s.fours + c + At);
-        else if constexpr (Size == 1) return V::load(s.from + c + At);
+        if constexpr (K >= 8 && Size == 4) return V::load(s.fours + c + At * s.step);
+        else if constexpr (Size == 1) return V::load(s.from + c + At * s.step);
         else {
             constexpr int first = Size > 8 ? 8 : Size > 4 ? 4 : Size > 2 ? 2 : 1;
             return part<first, At>(s, c) + part<Size - first, At + first>(s, c);
@@ -275,19 +275,26 @@ template <class V> struct Horizontal {
   private:
     template <bool Light, template <class> class Lanes, class Body>
     SN_INLINE void each_from(const Horizontal &h, const T *row, int64_t n, T *out, int64_t head, Body body) {
-        if (h.step == 1 && h.left == h.width / 2) switch (h.width) {
+        const bool centred = h.left == h.width / 2;
+        if (h.step == 1 && centred) switch (h.width) {
             case 1: return fused<1, Light, Lanes>(h, row, n, head, body);
             case 3: return fused<3, Light, Lanes>(h, row, n, head, body);
             case 5: return fused<5, Light, Lanes>(h, row, n, head, body);
             case 7: return fused<7, Light, Lanes>(h, row, n, head, body);
             }
         if constexpr (Light || V::W != 8) // measured: worth it there
-            if (h.step == 1 && h.left == h.width / 2) switch (h.width) {
+            if (h.step == 1 && centred) switch (h.width) {
                 case 9: return fused<9, Light, Lanes>(h, row, n, head, body);
                 case 11: return fused<11, Light, Lanes>(h, row, n, head, body);
                 case 13: return fused<13, Light, Lanes>(h, row, n, head, body);
                 case 15: return fused<15, Light, Lanes>(h, row, n, head, body);
                 }
+        if (h.step > 1 && centred) switch (h.width) {
+            case 3: return near<3, false, Lanes>(h, row, n, head, body);
+            case 5: return near<5, false, Lanes>(h, row, n, head, body);
+            case 7: return near<7, false, Lanes>(h, row, n, head, body);
+            case 9: return near<9, false, Lanes>(h, row, n, head, body);
+            }
         h.run(row, n, out);
         if (head > 0) body(0, int(head), V::load(out));
         over_columns<V, Lanes>(head, n, [&](int64_t c, auto lanes) SN_LAMBDA { body(c, lanes, V::load(out + c)); });
@@ -302,12 +309,14 @@ template <class V> struct Horizontal {
             }
             R r = R::start(row + head);
             over_columns<V, Lanes>(head, n, [&](int64_t c, auto lanes) SN_LAMBDA { body(c, lanes, R::step(r)); });
-        } else {
-            using N = Near<V, K>;
-            const N near(row, n, h.level);
-            if (head > 0) body(0, int(head), N::sum(near, 0));
-            over_columns<V, Lanes>(head, n, [&](int64_t c, auto lanes) SN_LAMBDA { body(c, lanes, N::sum(near, c)); });
-        }
+        } else near<K, true, Lanes>(h, row, n, head, body);
+    }
+    template <int K, bool Unit, template <class> class Lanes, class Body>
+    SN_INLINE void near(const Horizontal &h, const T *row, int64_t n, int64_t head, Body body) {
+        using N = Near<V, K, Unit>;
+        const N near(row, n, h.step, h.level);
+        if (head > 0) body(0, int(head), N::sum(near, 0));
+        over_columns<V, Lanes>(head, n, [&](int64_t c, auto lanes) SN_LAMBDA { body(c, lanes, N::sum(near, c)); });
     }
 
     // Windows that Rolling takes: few enough vectors to stand in registers.

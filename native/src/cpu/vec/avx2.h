@@ -51,6 +51,14 @@ struct F32 : Extension<float, int32_t, 8> {
             else return (v)_mm256_alignr_epi8((__m256i)b, middle, 4 * (S - 4));
         }
     }
+    SN_INLINE v load_quarters(const char *p, int64_t stride) {
+        const __m256 x = _mm256_castps128_ps256(_mm_loadu_ps((const T *)p));
+        return _mm256_insertf128_ps(x, _mm_loadu_ps((const T *)(p + stride)), 1);
+    }
+    SN_INLINE void store_quarters(char *p, int64_t stride, v x) {
+        _mm_storeu_ps((T *)p, _mm256_castps256_ps128(x));
+        _mm_storeu_ps((T *)(p + stride), _mm256_extractf128_ps(x, 1));
+    }
     SN_INLINE v load_f16(const uint16_t *p) { return _mm256_cvtph_ps(_mm_loadu_si128((const __m128i *)p)); }
     SN_INLINE void store_f16(uint16_t *p, v x) {
         _mm_storeu_si128((__m128i *)p, _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
@@ -110,6 +118,8 @@ struct F64 : Extension<double, int64_t, 4> {
             else return _mm256_shuffle_pd(middle, b, 0x5);
         }
     }
+    SN_INLINE v load_quarters(const char *p, int64_t stride) { return (v)F32::load_quarters(p, stride); }
+    SN_INLINE void store_quarters(char *p, int64_t stride, v x) { F32::store_quarters(p, stride, (F32::v)x); }
 };
 
 } // namespace

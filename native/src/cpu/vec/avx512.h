@@ -39,6 +39,18 @@ struct F32 : Extension<float, int32_t, 16> {
         else if constexpr (S == W) return b;
         else return (v)_mm512_alignr_epi32((__m512i)b, (__m512i)a, S);
     }
+    SN_INLINE v load_quarters(const char *p, int64_t stride) {
+        __m512 x = _mm512_castps128_ps512(_mm_loadu_ps((const T *)p));
+        x = _mm512_insertf32x4(x, _mm_loadu_ps((const T *)(p + stride)), 1);
+        x = _mm512_insertf32x4(x, _mm_loadu_ps((const T *)(p + 2 * stride)), 2);
+        return _mm512_insertf32x4(x, _mm_loadu_ps((const T *)(p + 3 * stride)), 3);
+    }
+    SN_INLINE void store_quarters(char *p, int64_t stride, v x) {
+        _mm_storeu_ps((T *)p, _mm512_castps512_ps128(x));
+        _mm_storeu_ps((T *)(p + stride), _mm512_extractf32x4_ps(x, 1));
+        _mm_storeu_ps((T *)(p + 2 * stride), _mm512_extractf32x4_ps(x, 2));
+        _mm_storeu_ps((T *)(p + 3 * stride), _mm512_extractf32x4_ps(x, 3));
+    }
     SN_INLINE v load_f16(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
     SN_INLINE void store_f16(uint16_t *p, v x) {
         _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
@@ -88,6 +100,8 @@ struct F64 : Extension<double, int64_t, 8> {
         else if constexpr (S == W) return b;
         else return (v)_mm512_alignr_epi64((__m512i)b, (__m512i)a, S);
     }
+    SN_INLINE v load_quarters(const char *p, int64_t stride) { return (v)F32::load_quarters(p, stride); }
+    SN_INLINE void store_quarters(char *p, int64_t stride, v x) { F32::store_quarters(p, stride, (F32::v)x); }
 };
 
 } // namespace

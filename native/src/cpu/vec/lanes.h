@@ -2,6 +2,7 @@
 #pragma once
 #include "half.h"
 #include <type_traits>
+#include <utility>
 
 namespace sn {
 namespace cpu {
@@ -40,6 +41,33 @@ template <class Real, class Integer, int Lanes> struct Extension {
         return any;
     }
     SN_INLINE T lane(v a, int l) { return a[l]; }
+
+    // A vector is quarters of 16 bytes (two on AVX2, one on NEON); load_quarters() takes each from another row. With
+    // x[k] holding `quarter` columns of rows k, quarter + k, 2 quarter + k ..., transposed x[j] holds column j of all
+    // W rows in order, and the other way round.
+    static constexpr int quarter = 16 / int(sizeof(T));
+    SN_INLINE void transpose(v (&x)[quarter]) {
+        if constexpr (quarter == 4) {
+            const v even = interleave<0>(x[0], x[2]), odd = interleave<0>(x[1], x[3]);
+            const v even_high = interleave<1>(x[0], x[2]), odd_high = interleave<1>(x[1], x[3]);
+            x[0] = interleave<0>(even, odd), x[1] = interleave<1>(even, odd);
+            x[2] = interleave<0>(even_high, odd_high), x[3] = interleave<1>(even_high, odd_high);
+        } else {
+            const v low = interleave<0>(x[0], x[1]);
+            x[1] = interleave<1>(x[0], x[1]);
+            x[0] = low;
+        }
+    }
+
+  private:
+    // The lower (0) or upper (1) halves of each quarter of a and b, in turns.
+    template <int Half> SN_INLINE v interleave(v a, v b) {
+        return interleave<Half>(a, b, std::make_integer_sequence<int, W>());
+    }
+    template <int Half, int... L> SN_INLINE v interleave(v a, v b, std::integer_sequence<int, L...>) {
+        return __builtin_shufflevector(a, b,
+                                       (L % 2 * W + L / quarter * quarter + Half * quarter / 2 + L % quarter / 2)...);
+    }
 };
 
 } // namespace

@@ -9,6 +9,8 @@ namespace neon {
 namespace {
 
 struct F32 : Extension<float, int32_t, 4> {
+    SN_INLINE v load_quarters(const char *p, int64_t) { return load((const T *)p); }
+    SN_INLINE void store_quarters(char *p, int64_t, v x) { store((T *)p, x); }
     SN_INLINE v load_part(const T *p, int64_t n) {
         v x = {};
         std::memcpy(&x, p, size_t(n) * sizeof(T));
@@ -72,6 +74,8 @@ struct F32 : Extension<float, int32_t, 4> {
 };
 
 struct F64 : Extension<double, int64_t, 2> {
+    SN_INLINE v load_quarters(const char *p, int64_t) { return load((const T *)p); }
+    SN_INLINE void store_quarters(char *p, int64_t, v x) { store((T *)p, x); }
     SN_INLINE v load_part(const T *p, int64_t) {
         v x = {};
         std::memcpy(&x, p, sizeof(T)); // two lanes: a part is one
