@@ -46,6 +46,8 @@ from spatialnorm._core cimport (
     sn_plan_create_nd,
     sn_plan_destroy,
     sn_plan_run,
+    sn_plans_run,
+    sn_run,
     sn_set_num_threads,
     sn_spatial_params,
     sn_status,

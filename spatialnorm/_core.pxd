@@ -83,6 +83,12 @@ cdef extern from "spatialnorm/spatialnorm.h" nogil:
     sn_status sn_plan_create_nd(const sn_params *params, sn_pass which, sn_device device, const sn_array *operands,
                                 int32_t n_operands, int32_t axis_height, int32_t axis_width, sn_plan **plan)
     sn_status sn_plan_run(const sn_plan *plan, void *const *data, int32_t n_data)
+    ctypedef struct sn_run:
+        const sn_plan *plan
+        void **data
+        int32_t n_data
+
+    sn_status sn_plans_run(const sn_run *runs, int32_t n_runs)
     void sn_plan_destroy(sn_plan *plan)
     const char *sn_last_error()
     uint32_t sn_abi_version()

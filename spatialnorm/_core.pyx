@@ -310,3 +310,4 @@ def use_vectorcall(type cls):
 
 
 include "_library.pxi"
+include "_sequence.pxi"

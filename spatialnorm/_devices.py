@@ -70,6 +70,12 @@ def device_number(device: str | Device) -> int:
     raise RuntimeError(f"device {label} {reason}")
 
 
+def may_be_metal(device: str | Device) -> bool:
+    """Whether work for this device may go to Metal."""
+    kind = device if isinstance(device, str) else device.kind
+    return kind == "metal" or (kind == "auto" and any(d.kind == "metal" and d.available for d in devices()))
+
+
 def set_num_threads(n: SupportsIndex | None) -> None:
     """Set how many threads one call may use.
 

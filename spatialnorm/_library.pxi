@@ -63,7 +63,7 @@ cdef extern from *:
     static const sn_api sn_api_table = {
         SN_LIBRARY_NUMBER, SN_ABI_VERSION, sizeof(sn_api), sn_plan_create, sn_plan_create_nd, sn_plan_run,
         sn_plan_destroy, sn_last_error, sn_version, sn_isa, sn_set_num_threads, sn_get_num_threads,
-        sn_device_count, sn_get_device_info, sn_get_metal_stats};
+        sn_device_count, sn_get_device_info, sn_get_metal_stats, sn_plans_run};
     """
     const void *sn_api_table "&sn_api_table"
     const char *SN_API_CAPSULE

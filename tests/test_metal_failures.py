@@ -188,7 +188,7 @@ except RuntimeError as error:
 """
     assert run_python(program, SOFTMETAL_MAX_THREADS="256") == "True\n"
     assert run_python(program, SOFTMETAL_SIMD_WIDTH="16") == "True\n"
-    assert "cannot run threadgroups of 256 threads" in run_python(program, SOFTMETAL_MAX_THREADS="128")
+    assert "cannot run threadgroups of 256 threads" in run_python(program, SOFTMETAL_MAX_THREADS="64")
 
 
 def test_fork():

@@ -6,6 +6,7 @@
 #include <cstdio>
 #include <cstring>
 #include <new>
+#include <vector>
 
 #define SN_TEXT2(x) #x
 #define SN_TEXT(x) SN_TEXT2(x)
@@ -46,6 +47,19 @@ void create(const sn_params *params, sn_pass pass, sn_device device, const sn_ar
     *plan = sn::make_plan(device, problem).release();
 }
 
+// The same bits as sn::check_overlap.
+unsigned check_run(const sn_plan *plan, void *const *data, int n_data) {
+    if (!plan) sn::fail(SN_INVALID_ARGUMENT, "plan must not be NULL");
+    const sn::Problem &problem = plan->problem;
+    if (n_data != problem.n_operands || !data)
+        sn::fail(SN_INVALID_ARGUMENT, "data must hold the plan's %d pointers, not %d", problem.n_operands,
+                 data ? int(n_data) : 0);
+    if (problem.elements != 0)
+        for (int i = 0; i < n_data; ++i)
+            if (!data[i]) sn::fail(SN_INVALID_ARGUMENT, "data[%d] (%s) must not be NULL", i, problem.operands[i].name);
+    return sn::check_overlap(problem, data);
+}
+
 } // namespace
 
 extern "C" {
@@ -76,16 +90,24 @@ sn_status sn_plan_create(const sn_params *params, sn_pass pass, sn_device device
 
 sn_status sn_plan_run(const sn_plan *plan, void *const *data, int32_t n_data) {
     return guarded([&] {
-        if (!plan) sn::fail(SN_INVALID_ARGUMENT, "plan must not be NULL");
-        const sn::Problem &problem = plan->problem;
-        if (n_data != problem.n_operands || !data)
-            sn::fail(SN_INVALID_ARGUMENT, "data must hold the plan's %d pointers, not %d", problem.n_operands,
-                     data ? int(n_data) : 0);
-        if (problem.elements != 0)
-            for (int i = 0; i < n_data; ++i)
-                if (!data[i])
-                    sn::fail(SN_INVALID_ARGUMENT, "data[%d] (%s) must not be NULL", i, problem.operands[i].name);
-        plan->run(data, sn::check_overlap(problem, data));
+        const unsigned in_place = check_run(plan, data, n_data);
+        plan->run(data, in_place);
+    });
+}
+
+sn_status sn_plans_run(const sn_run *runs, int32_t n_runs) {
+    return guarded([&] {
+        if (n_runs < 0 || (n_runs && !runs))
+            sn::fail(SN_INVALID_ARGUMENT, "runs must hold n_runs >= 0 runs, not %d", runs ? int(n_runs) : 0);
+        std::vector<sn::PlanRun> checked;
+        checked.reserve(size_t(n_runs));
+        for (int i = 0; i < n_runs; ++i)
+            checked.push_back({runs[i].plan, runs[i].data, check_run(runs[i].plan, runs[i].data, runs[i].n_data)});
+        for (size_t first = 0, end; first < checked.size(); first = end) {
+            const void *const sequence = checked[first].plan->sequence();
+            for (end = first + 1; end < checked.size() && checked[end].plan->sequence() == sequence;) ++end;
+            checked[first].plan->run_sequence(&checked[first], int(end - first));
+        }
     });
 }
 

@@ -3,6 +3,8 @@
 #include "problem.h"
 #include <cstdlib>
 
+namespace sn { struct PlanRun; } // namespace sn
+
 struct sn_plan {
     sn::Problem problem;
 
@@ -13,4 +15,24 @@ struct sn_plan {
 
     // Bit i of in_place: input i is the output. Nothing is written if this throws.
     virtual void run(void *const *data, unsigned in_place) const = 0;
+
+    // What plans must have in common to run as one; nullptr: nothing.
+    virtual const void *sequence() const { return nullptr; }
+    // Runs such plans in order. Called on the first of them.
+    virtual void run_sequence(const sn::PlanRun *runs, int n) const;
 };
+
+namespace sn {
+
+// One run, checked.
+struct PlanRun {
+    const sn_plan *plan;
+    void *const *data;
+    unsigned in_place;
+};
+
+} // namespace sn
+
+inline void sn_plan::run_sequence(const sn::PlanRun *runs, int n) const {
+    for (int i = 0; i < n; ++i) runs[i].plan->run(runs[i].data, runs[i].in_place);
+}

@@ -21,7 +21,9 @@ def copy(source: Any, target: Any) -> None:
     numpy.copyto(target, source, casting="unsafe")
 
 
-def compile_network(network: Network, calls: Sequence[Step | None], key: Key, outputs: Sequence[int]) -> Program:
+def compile_network(
+    network: Network, calls: Sequence[Step | None], key: Key, outputs: Sequence[int], together: bool = False
+) -> Program:
     """Compile for sources of given shapes and dtypes.
 
     Parameters
@@ -34,6 +36,8 @@ def compile_network(network: Network, calls: Sequence[Step | None], key: Key, ou
         Shape and dtype of each source.
     outputs : sequence of int
         Images to give to the caller.
+    together : bool
+        Whether normalizations that follow each other are run as one, none of them in place.
 
     Raises
     ------
@@ -41,7 +45,7 @@ def compile_network(network: Network, calls: Sequence[Step | None], key: Key, ou
         Shapes or dtypes do not fit; the message names node or handle.
     """
     _check_sources(network.source_handles, key)
-    return _Compiler(network, calls, key).run(outputs)
+    return _Compiler(network, calls, key, together).run(outputs)
 
 
 def _check_sources(handles: Sequence[Hashable], key: Key) -> None:
@@ -68,7 +72,8 @@ def _to_dtype(name: str) -> numpy.dtype[Any]:
 
 
 class _Compiler:
-    def __init__(self, network: Network, calls: Sequence[Step | None], key: Key) -> None:
+    def __init__(self, network: Network, calls: Sequence[Step | None], key: Key, together: bool) -> None:
+        self.together = together
         self.network = network
         self.calls = calls
         self.dtype = key[0][1]
@@ -80,7 +85,7 @@ class _Compiler:
     def run(self, outputs: Sequence[int]) -> Program:
         for i, f in enumerate(self.network.filters):
             self.add_filter(i, f)
-        return Program(self.operations, self.sources, self.take_outputs(outputs), self.quiet)
+        return Program(self.operations, self.sources, self.take_outputs(outputs), self.quiet, self.together)
 
     def add_filter(self, call: int, f: Filter) -> None:
         sources = [self.values[image] for image in f.sources]
@@ -105,7 +110,9 @@ class _Compiler:
         self.check_step(step, f, len(sources[0].shape), working)
         self.quiet |= isinstance(step, numpy.ufunc)
         converted = [self.convert(value, working) for value in sources]
-        result = self.emit(call, converted, working, in_place=True)
+        # A device that works on all samples at once would need a copy to work in place.
+        in_place = not self.together or isinstance(step, numpy.ufunc)
+        result = self.emit(call, converted, working, in_place=in_place)
         self.values[f.result] = self.convert(result, stored)
 
     def check_step(self, step: Step, f: Filter, ndim: int, dtype: numpy.dtype[Any]) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy
 
 from spatialnorm._arguments import GRADIENTS, to_axes, to_choice, to_device
+from spatialnorm._devices import may_be_metal
 from spatialnorm.graph._arrays import Array, names_of, view
 from spatialnorm.graph._compile import Key, compile_network, copy
 from spatialnorm.graph._errors import GraphError
@@ -269,7 +270,7 @@ class Graph:
 
     def _compile(self, key: Key, export: bool) -> Program:
         # Without a lock: if two threads compile at a time, one program is kept and the other runs once.
-        program = compile_network(self._network, self._calls, key, self._images(export))
+        program = compile_network(self._network, self._calls, key, self._images(export), may_be_metal(self._device))
         kept = list(self._programs.items())[1 - KEPT_PROGRAMS :]
         self._programs = {**dict(kept), (key, export): program}
         return program

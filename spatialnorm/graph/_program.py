@@ -11,8 +11,10 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from spatialnorm._core import run_sequence
 from spatialnorm._memory import empty
 from spatialnorm.graph._nodes import Step
+from spatialnorm.spatial import SpatialNorm
 
 Array = NDArray[Any]
 
@@ -65,11 +67,19 @@ class Program:
         What the caller gives.
     quiet : bool
         Whether NumPy's floating-point warnings must be kept still.
+    together : bool
+        Whether normalizations that follow each other are run as one, as Metal wants it.
     """
 
     def __init__(
-        self, operations: Sequence[Operation], sources: Sequence[Value], outputs: Sequence[Value], quiet: bool
+        self,
+        operations: Sequence[Operation],
+        sources: Sequence[Value],
+        outputs: Sequence[Value],
+        quiet: bool,
+        together: bool = False,
     ) -> None:
+        self.together = together
         self.outputs = tuple((value.shape, value.dtype) for value in outputs)
         self.quiet = quiet
         # An output that is a source, and is written before that source is read for the last time.
@@ -119,8 +129,23 @@ class Program:
 
     def run_steps(self, calls: Sequence[Step], operands: list[Array]) -> None:
         """Call one step after the other."""
+        if not self.together:
+            for call, pick in self.steps:
+                calls[call](*pick(operands))
+            return
+        waiting: list[tuple[SpatialNorm, bool, tuple[Array, ...]]] = []
         for call, pick in self.steps:
-            calls[call](*pick(operands))
+            step = calls[call]
+            norm = step if isinstance(step, SpatialNorm) else getattr(step, "__self__", None)
+            if isinstance(norm, SpatialNorm):
+                waiting.append((norm, norm is not step, pick(operands)))
+                continue
+            if waiting:
+                run_sequence(waiting)
+                waiting = []
+            step(*pick(operands))
+        if waiting:
+            run_sequence(waiting)
 
 
 def assign_buffers(operations: Sequence[Operation]) -> tuple[list[int], dict[Value, int]]:

@@ -137,6 +137,19 @@ SN_API sn_status sn_plan_create_nd(const sn_params *params, sn_pass pass, sn_dev
  * exactly (same start, same strides); any other overlap of the output with an input is an error. */
 SN_API sn_status sn_plan_run(const sn_plan *plan, void *const *data, int32_t n_data);
 
+/* One run of a plan, for sn_plans_run. */
+typedef struct sn_run {
+    const sn_plan *plan;
+    void *const *data; /* as for sn_plan_run */
+    int32_t n_data;
+} sn_run;
+
+/* Runs plans one after another, as sn_plan_run would; a later one may read what an earlier one wrote.
+ * Everything is checked before anything runs. Plans of a Metal device that follow each other share one
+ * command buffer and one wait, so long as all their operands can be used where they lie: an operand
+ * that must be copied and that an earlier plan of the sequence writes ends the command buffer. */
+SN_API sn_status sn_plans_run(const sn_run *runs, int32_t n_runs);
+
 SN_API void sn_plan_destroy(sn_plan *plan); /* NULL is allowed */
 
 /* One sentence on the calling thread's last failure, never NULL; valid until its next failure. */

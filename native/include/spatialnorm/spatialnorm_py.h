@@ -39,6 +39,7 @@ typedef struct sn_api {
     int32_t (*device_count)(void);
     sn_status (*get_device_info)(int32_t index, sn_device_info *info);
     void (*get_metal_stats)(sn_metal_stats *stats);
+    sn_status (*plans_run)(const sn_run *runs, int32_t n_runs);
 } sn_api;
 
 /* Imports the package and checks that it can serve what was compiled against these headers. Returns NULL with

@@ -7,7 +7,9 @@
 #include "stats.h"
 #include <array>
 #include <cstring>
+#include <optional>
 #include <set>
+#include <vector>
 
 namespace sn::metal {
 namespace {
@@ -29,30 +31,16 @@ class MetalPlan : public sn_plan {
     }
 
     void run(void *const *data, unsigned in_place) const override {
-        void *const output = data[problem.n_operands - 1];
-        if (problem.elements == 0) {
-            if (sums_only()) finish(nullptr, output);
-            return;
-        }
-        if (forked()) fail(SN_DEVICE_ERROR, "device \"metal\" is %s", forked_reason);
-        const AutoreleaseScope scope;
-        Operand operands[max_operands];
-        const Operands staged = wrap(data, in_place, operands);
-        bool aligned = true;
-        for (int i = 0; i < problem.n_images; ++i)
-            aligned = aligned && (staged >> i & 1 || uintptr_t(data[i]) % 16 == 0);
-        const Variant &chosen = variant(staged, aligned);
-        gather(data, staged, chosen, operands);
-        Loan scratch;
-        if (chosen.launch.scratch_bytes) scratch = Loan(gpu_, chosen.launch.scratch_bytes);
-        execute(chosen, operands, scratch.get());
-        const auto last = size_t(problem.n_operands - 1);
-        if (sums_only()) finish(static_cast<const char *>(scratch.contents()) + chosen.launch.result_offset, output);
-        else if (staged >> last & 1) chosen.packings[last]->scatter(operands[last].loan.contents(), output);
-        ++stats.runs;
+        const PlanRun one = {this, data, in_place};
+        run_sequence(&one, 1);
     }
 
+    const void *sequence() const override { return &gpu_; }
+    void run_sequence(const PlanRun *runs, int n) const override;
+
   private:
+    friend class Sequence;
+
     // The launch for operands of which some are packed copies, and all or not all start at 16 bytes.
     struct Variant {
         std::array<std::unique_ptr<Packing>, max_operands> packings; // of the copies
@@ -107,11 +95,9 @@ class MetalPlan : public sn_plan {
         }
     }
 
-    void execute(const Variant &chosen, const Operand *operands, MTL::Buffer *scratch) const {
-        MTL::CommandBuffer *const commands = gpu_.queue()->commandBuffer();
-        // Dispatches of this encoder run one after another.
-        MTL::ComputeCommandEncoder *const encoder = commands ? commands->computeCommandEncoder() : nullptr;
-        if (!encoder) fail(SN_DEVICE_ERROR, "device \"metal\" (%s) gave no command buffer", gpu_.name());
+    // Dispatches of one encoder run one after another.
+    static void encode(const Variant &chosen, const Operand *operands, MTL::Buffer *scratch,
+                       MTL::ComputeCommandEncoder *encoder) {
         for (size_t i = 0; i < chosen.pipelines.size(); ++i) {
             const Dispatch &d = chosen.launch.dispatches[i];
             encoder->setComputePipelineState(chosen.pipelines[i]);
@@ -124,15 +110,6 @@ class MetalPlan : public sn_plan {
             encoder->setBytes(&d.params, sizeof d.params, NS::UInteger(d.n_bindings));
             encoder->dispatchThreadgroups(MTL::Size(d.groups, 1, 1), MTL::Size(d.threads, 1, 1));
         }
-        encoder->endEncoding();
-        commands->commit();
-        ++stats.command_buffers;
-        commands->waitUntilCompleted(); // whatever the outcome, nothing uses the operands after this
-        if (commands->status() == MTL::CommandBufferStatusCompleted) return;
-        const NS::Error *const error = commands->error();
-        const bool memory = error && error->code() == MTL::CommandBufferErrorOutOfMemory;
-        fail(memory ? SN_OUT_OF_MEMORY : SN_DEVICE_ERROR, "device \"metal\" (%s) failed: %s", gpu_.name(),
-             words(error));
     }
 
     // The kernels add in float32; the result is exact in float64.
@@ -187,6 +164,121 @@ class MetalPlan : public sn_plan {
     mutable std::mutex mutex_;
     mutable std::array<std::unique_ptr<const Variant>, 2u << max_operands> variants_;
 };
+
+// Runs that share a command buffer, until one of them must be complete before the next can be prepared.
+class Sequence {
+  public:
+    explicit Sequence(Gpu &gpu) : gpu_(gpu) {}
+    Sequence(const Sequence &) = delete;
+    Sequence &operator=(const Sequence &) = delete;
+    ~Sequence() {
+        if (encoder_) encoder_->endEncoding(); // after a failure: never committed
+    }
+
+    void add(const PlanRun &run) {
+        const auto &plan = static_cast<const MetalPlan &>(*run.plan);
+        const Problem &problem = plan.problem;
+        void *const output = run.data[problem.n_operands - 1];
+        if (problem.elements == 0) {
+            if (plan.sums_only()) MetalPlan::finish(nullptr, output);
+            return;
+        }
+        Pending now;
+        now.plan = &plan;
+        now.data = run.data;
+        now.staged = plan.wrap(run.data, run.in_place, now.operands);
+        if (must_wait(now)) complete();
+        bool aligned = true;
+        for (int i = 0; i < problem.n_images; ++i)
+            aligned = aligned && (now.staged >> i & 1 || uintptr_t(run.data[i]) % 16 == 0);
+        now.variant = &plan.variant(now.staged, aligned);
+        plan.gather(run.data, now.staged, *now.variant, now.operands);
+        if (now.variant->launch.scratch_bytes) now.scratch = Loan(gpu_, now.variant->launch.scratch_bytes);
+        begin();
+        // Two buffers may be one memory, so that the system does not see that one run needs another's result.
+        if (!pending_.empty()) encoder_->memoryBarrier(MTL::BarrierScopeBuffers);
+        MetalPlan::encode(*now.variant, now.operands, now.scratch.get(), encoder_);
+        pending_.push_back(std::move(now));
+    }
+
+    // Commits, waits, and copies what was staged to where it belongs.
+    void complete() {
+        if (!encoder_) return;
+        std::exchange(encoder_, nullptr)->endEncoding();
+        commands_->commit();
+        ++stats.command_buffers;
+        commands_->waitUntilCompleted(); // whatever the outcome, nothing uses the operands after this
+        if (commands_->status() != MTL::CommandBufferStatusCompleted) {
+            const NS::Error *const error = commands_->error();
+            const bool memory = error && error->code() == MTL::CommandBufferErrorOutOfMemory;
+            fail(memory ? SN_OUT_OF_MEMORY : SN_DEVICE_ERROR, "device \"metal\" (%s) failed: %s", gpu_.name(),
+                 words(error));
+        }
+        for (Pending &done : pending_) {
+            const auto last = size_t(done.plan->problem.n_operands - 1);
+            void *const output = done.data[last];
+            if (done.plan->sums_only())
+                MetalPlan::finish(
+                    static_cast<const char *>(done.scratch.contents()) + done.variant->launch.result_offset, output);
+            else if (done.staged >> last & 1)
+                done.variant->packings[last]->scatter(done.operands[last].loan.contents(), output);
+            ++stats.runs;
+        }
+        pending_.clear();
+    }
+
+  private:
+    struct Pending {
+        const MetalPlan *plan = nullptr;
+        void *const *data = nullptr;
+        Operands staged = 0;
+        MetalPlan::Operand operands[max_operands];
+        const MetalPlan::Variant *variant = nullptr;
+        Loan scratch;
+    };
+
+    void begin() {
+        if (encoder_) return;
+        commands_ = gpu_.queue()->commandBuffer();
+        encoder_ = commands_ ? commands_->computeCommandEncoder() : nullptr;
+        if (!encoder_) fail(SN_DEVICE_ERROR, "device \"metal\" (%s) gave no command buffer", gpu_.name());
+    }
+
+    static bool meet(const Pending &a, int i, const Pending &b, int j) {
+        const Layout &p = a.plan->problem.operands[i], &q = b.plan->problem.operands[j];
+        const char *const from = static_cast<const char *>(a.data[i]), *const to = static_cast<const char *>(b.data[j]);
+        return uintptr_t(from) + uintptr_t(p.first) < uintptr_t(to) + uintptr_t(q.last) &&
+               uintptr_t(to) + uintptr_t(q.first) < uintptr_t(from) + uintptr_t(p.last);
+    }
+
+    // Copies are made before the command buffer runs, and back when it has. Must one of them see, or not see yet,
+    // what runs of this command buffer write?
+    bool must_wait(const Pending &now) const {
+        for (const Pending &before : pending_) {
+            const int written = before.plan->problem.n_operands - 1, output = now.plan->problem.n_operands - 1;
+            const bool later = before.plan->sums_only() || (before.staged >> written & 1);
+            for (int i = 0; i < now.plan->problem.n_operands; ++i)
+                if ((later || (i < output && now.staged >> i & 1)) && meet(now, i, before, written)) return true;
+        }
+        return false;
+    }
+
+    Gpu &gpu_;
+    MTL::CommandBuffer *commands_ = nullptr;
+    MTL::ComputeCommandEncoder *encoder_ = nullptr;
+    std::vector<Pending> pending_;
+};
+
+void MetalPlan::run_sequence(const PlanRun *runs, int n) const {
+    bool work = false;
+    for (int i = 0; i < n; ++i) work = work || runs[i].plan->problem.elements != 0;
+    if (work && forked()) fail(SN_DEVICE_ERROR, "device \"metal\" is %s", forked_reason);
+    std::optional<AutoreleaseScope> scope; // an empty problem touches no Metal, as in a forked child
+    if (work) scope.emplace();
+    Sequence sequence(gpu_);
+    for (int i = 0; i < n; ++i) sequence.add(runs[i]);
+    sequence.complete();
+}
 
 constexpr const char *no_device = "no Metal device was found on this machine";
 
