@@ -71,10 +71,15 @@ def selftest(device: str, as_json: bool) -> int:
         raise ValueError(f"device must be 'cpu' or 'metal', not {device!r}")
     device_number(device)
     rows = list(run(device))
-    passed = all(row.passed for row in rows)
+    more: dict[str, Any] = {}
+    if device == "metal":
+        from spatialnorm._selftest_metal import throughput, zero_copy
+
+        more = {"zero_copy": zero_copy(), "throughput": throughput()}
+    passed = all(row.passed for row in rows) and more.get("zero_copy", {"passed": True})["passed"]
     if as_json:
         table = [{**asdict(row), "passed": row.passed} for row in rows]
-        print(json.dumps({"device": device, "config": config(), "rows": table, "passed": passed}, indent=2))
+        print(json.dumps({"device": device, "config": config(), "rows": table, **more, "passed": passed}, indent=2))
         return 0 if passed else 1
     for name, value in config().items():
         print(f"{name:>16}  {value}")
@@ -83,6 +88,10 @@ def selftest(device: str, as_json: bool) -> int:
         verdict = "passed" if row.passed else f"FAILED at {row.case}"
         figures = f"worst {row.worst:.2g}, allowed {row.allowed:.2g} {row.unit}"
         print(f"  {row.operation:<28} {row.dtype:<9} {row.cases:4} cases  {figures}: {verdict}")
+    for title, facts in more.items():
+        print(f"{title.replace('_', ' ')}:")
+        for name, value in facts.items():
+            print(f"  {name}: {value}")
     print("passed" if passed else "FAILED")
     return 0 if passed else 1
 
