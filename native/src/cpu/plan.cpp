@@ -131,7 +131,7 @@ template <class T> class SpatialPlan final : public sn_plan {
             job.one_use[i] = i == 0 && (exact_gradient() || sums_only());
         }
         if (!sums_only()) job.out = access(problem.operands[n_inputs()], I);
-        job.stream = job.out.direct && problem.elements * int64_t(sizeof(T)) >= streamed_bytes;
+        job.stream = job.out.dense && problem.elements * itemsize(problem.dtype) >= streamed_bytes;
         choose_tile(group);
         lay_out(group);
     }

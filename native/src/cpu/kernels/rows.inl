@@ -31,6 +31,11 @@ template <class T, class S> SN_INLINE S sample(const char *p) {
     return s;
 }
 
+// Storage of 16 bits, arithmetic in 32.
+template <class V> SN_INLINE bool converted(const SpatialJob<typename V::T> &job) {
+    return sizeof(typename V::T) == 4 && job.dtype != SN_FLOAT32;
+}
+
 template <class V> struct Convert {
     using T = typename V::T;
 
@@ -61,16 +66,16 @@ template <class V> struct Convert {
                                  const T *from) {
         switch (job.dtype) {
         case SN_FLOAT16:
-            if constexpr (sizeof(T) == 4) store_as<uint16_t>(job, a, row, c0, c1, from, V::store_f16, f16_from_float);
+            if constexpr (sizeof(T) == 4)
+                store_as<uint16_t>(job, a, row, c0, c1, from, V::store_f16, V::stream_f16, f16_from_float);
             break;
         case SN_BFLOAT16:
-            if constexpr (sizeof(T) == 4) store_as<uint16_t>(job, a, row, c0, c1, from, V::store_bf16, bf16_from_float);
+            if constexpr (sizeof(T) == 4)
+                store_as<uint16_t>(job, a, row, c0, c1, from, V::store_bf16, V::stream_bf16, bf16_from_float);
             break;
-        default: store_as<T>(job, a, row, c0, c1, from, V::store, [](T x) { return x; });
+        default: store_as<T>(job, a, row, c0, c1, from, V::store, V::stream, [](T x) { return x; });
         }
     }
-
-    SN_INLINE bool converted(const SpatialJob<T> &job) { return sizeof(T) == 4 && job.dtype != SN_FLOAT32; }
 
     // Whole rows of max_lanes planes, transposed from and to samples side by side. The last columns may be moved twice:
     // nothing outside the rows is touched.
@@ -79,7 +84,7 @@ template <class V> struct Convert {
         if constexpr (V::W > 1) {
             T copy[max_lanes * padded];
             int64_t inner = a.inner;
-            if (converted(job)) {
+            if (converted<V>(job)) {
                 const Access plane{0, a.width, 0, true, false, false};
                 for (int p = 0; p < max_lanes; ++p)
                     load_columns(job, plane, row + p * a.inner, 0, job.W, copy + p * padded);
@@ -101,8 +106,8 @@ template <class V> struct Convert {
     static void store_across(const SpatialJob<T> &job, const Access &a, char *row, const T *from) {
         if constexpr (V::W > 1) {
             T copy[max_lanes * padded];
-            char *const to = converted(job) ? (char *)copy : row;
-            const int64_t inner = converted(job) ? padded * int64_t(sizeof(T)) : a.inner;
+            char *const to = converted<V>(job) ? (char *)copy : row;
+            const int64_t inner = converted<V>(job) ? padded * int64_t(sizeof(T)) : a.inner;
             constexpr int n = V::quarter;
             for (int64_t w = 0; w < job.W; w += n) {
                 const int64_t first = smaller(w, job.W - n);
@@ -114,7 +119,7 @@ template <class V> struct Convert {
                     SN_UNROLL for (int k = 0; k < n; ++k) V::store_quarters(at + (p + k) * inner, n * inner, x[k]);
                 }
             }
-            if (!converted(job)) return;
+            if (!converted<V>(job)) return;
             const Access plane{0, a.width, 0, true, false, false};
             for (int p = 0; p < max_lanes; ++p)
                 store_columns(job, plane, row + p * a.inner, 0, job.W, copy + p * padded);
@@ -145,18 +150,22 @@ template <class V> struct Convert {
             to += n;
         });
     }
-    template <class S, class Vector, class One>
+    template <class S, class Vector, class Stream, class One>
     SN_INLINE void store_as(const SpatialJob<T> &job, const Access &a, char *row, int64_t c0, int64_t c1, const T *from,
-                            Vector vector, One one) {
+                            Vector vector, Stream stream, One one) {
         over_runs(job, a, c0, c1, sizeof(S), [&](int64_t at, int64_t n, int64_t stride) SN_LAMBDA {
             char *to = row + at;
             int64_t c = 0;
-            if (stride == sizeof(S))
-                for (; c + V::W <= n; c += V::W) vector((S *)(to + c * int64_t(sizeof(S))), V::load(from + c));
-            for (; c < n; ++c) {
+            auto put = [&](int64_t c) {
                 const S s = one(from[c]);
                 std::memcpy(to + c * stride, &s, sizeof s);
-            }
+            };
+            if (V::streams && job.stream && stride == sizeof(S) && uintptr_t(to) % sizeof(S) == 0) {
+                for (; c < n && uintptr_t(to + c * stride) % (V::W * sizeof(S)); ++c) put(c);
+                for (; c + V::W <= n; c += V::W) stream((S *)(to + c * stride), V::load(from + c));
+            } else if (stride == sizeof(S))
+                for (; c + V::W <= n; c += V::W) vector((S *)(to + c * int64_t(sizeof(S))), V::load(from + c));
+            for (; c < n; ++c) put(c);
             from += n;
         });
     }
@@ -167,6 +176,12 @@ SN_INLINE int64_t slot(int64_t row, int64_t rows) {
     return s < 0 ? s + rows : s;
 }
 SN_INLINE int64_t floor_to_batch(int64_t row) { return row & ~int64_t(batch_rows - 1); }
+
+struct Soon {
+    const char *at;
+    int64_t size; // of a sample
+    SN_INLINE void prefetch(const Soon &s, int64_t c) { __builtin_prefetch(s.at + c * s.size, 0, 2); }
+};
 
 // Rows of one input, at the piece's first column: where they lie, or in a ring of converted copies.
 template <class V> struct Source {
@@ -204,9 +219,10 @@ template <class V> struct Source {
         }
     }
     // A row that will be fetched or read soon, to be prefetched from; nothing is read from it here.
-    const T *soon(int64_t i) const {
-        if (copied || i >= job.H) return ring;
-        return (const T *)(piece.in[input] + i * job.in[input].height) + piece.c0;
+    Soon soon(int64_t i) const {
+        const Access &a = job.in[input];
+        const int64_t size = a.dense ? sizeof(T) >> converted<V>(job) : 0;
+        return {a.dense && i < job.H ? piece.in[input] + i * a.height + piece.c0 * size : (const char *)ring, size};
     }
     const T *row(int64_t i) const {
         if (copied) return ring + slot(i, ring_rows) * job.scratch.pitch;

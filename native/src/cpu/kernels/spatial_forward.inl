@@ -40,13 +40,14 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
         if (job.clamp) clamp_sums<V>(job, squares, first, piece.c0, {piece.c0, piece.c1}, columns, vertical.sums);
         for (int64_t i = larger(i0, piece.r0); i < smaller(i0 + batch_rows, piece.r1); ++i) {
             const T *const sums = vertical.sums + (i - i0) * layout.pitch;
-            const T *const xs = rows[i - first], *const soon = x.soon(i + batch_rows + reach.down);
+            const T *const xs = rows[i - first];
+            const Soon soon = x.soon(i + batch_rows + reach.down);
             T *const ys = out.begin(out, i);
             typename V::vi seen = V::all_int(0);
             if (!general)
                 Horizontal<V>::each(horizontal, sums, n, window, out.head(out, ys),
                                     [&](int64_t c, auto lanes, v sum) SN_LAMBDA {
-                                        __builtin_prefetch(soon + c, 0, 2);
+                                        Soon::prefetch(soon, c);
                                         const v t = energy(sum);
                                         seen = V::max_unsigned(seen, V::bits(t));
                                         store<V>(ys + c, load<V>(xs + c, lanes) * Fast::of(fast, t), lanes);

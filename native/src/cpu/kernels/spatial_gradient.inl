@@ -92,8 +92,8 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
             for (int64_t i = larger(i0, first_u); i < smaller(i0 + batch_rows, last_u); ++i) {
                 const T *const sums = squares.sums + (i - i0) * pitch + from;
                 grad_y.fetch(i, i + 1);
-                const T *const soon_x = x.soon(i + batch_rows + reach.down) + from;
-                const T *const soon_dy = grad_y.soon(i + batch_rows) + from;
+                const Soon soon_x = x.soon(i + batch_rows + reach.down);
+                const Soon soon_dy = grad_y.soon(i + batch_rows);
                 const T *const xs = rows[i - first] + from, *const dys = grad_y.row(i) + from;
                 T *const us = u_ring + slot(i, layout.u_rows) * pitch + from;
                 T *const gs = g_ring + slot(i, layout.g_rows) * pitch + from;
@@ -106,8 +106,8 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
                 if (!general)
                     Horizontal<V>::each(across, sums, to - from, window, -1,
                                         [&](int64_t c, auto lanes, v sum) SN_LAMBDA {
-                                            __builtin_prefetch(soon_x + c, 0, 2);
-                                            __builtin_prefetch(soon_dy + c, 0, 2);
+                                            Soon::prefetch(soon_x, from + c);
+                                            Soon::prefetch(soon_dy, from + c);
                                             const v t = V::fma(scale, sum, delta);
                                             seen = V::max_unsigned(seen, V::bits(t));
                                             put(c, lanes, powers_fast<V, N>(fast, t));

@@ -52,19 +52,21 @@ struct F32 : Extension<float, int32_t, 16> {
         _mm_storeu_ps((T *)(p + 3 * stride), _mm512_extractf32x4_ps(x, 3));
     }
     SN_INLINE v load_f16(const uint16_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
-    SN_INLINE void store_f16(uint16_t *p, v x) {
-        _mm256_storeu_si256((__m256i *)p, _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
-    }
+    SN_INLINE __m256i to_f16(v x) { return _mm512_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT); }
+    SN_INLINE void store_f16(uint16_t *p, v x) { _mm256_storeu_si256((__m256i *)p, to_f16(x)); }
+    SN_INLINE void stream_f16(uint16_t *p, v x) { _mm256_stream_si256((__m256i *)p, to_f16(x)); }
     SN_INLINE v load_bf16(const uint16_t *p) {
         return (v)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16);
     }
-    SN_INLINE void store_bf16(uint16_t *p, v x) {
+    SN_INLINE __m256i to_bf16(v x) {
         const __m512i b = (__m512i)x;
         const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(b, 16), _mm512_set1_epi32(1));
         __m512i r = _mm512_add_epi32(_mm512_add_epi32(b, _mm512_set1_epi32(0x7fff)), odd);
         r = _mm512_mask_or_epi32(r, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), b, _mm512_set1_epi32(0x400000));
-        _mm256_storeu_si256((__m256i *)p, _mm512_cvtepi32_epi16(_mm512_srli_epi32(r, 16)));
+        return _mm512_cvtepi32_epi16(_mm512_srli_epi32(r, 16));
     }
+    SN_INLINE void store_bf16(uint16_t *p, v x) { _mm256_storeu_si256((__m256i *)p, to_bf16(x)); }
+    SN_INLINE void stream_bf16(uint16_t *p, v x) { _mm256_stream_si256((__m256i *)p, to_bf16(x)); }
 };
 
 struct F64 : Extension<double, int64_t, 8> {

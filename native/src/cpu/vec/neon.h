@@ -54,6 +54,8 @@ struct F32 : Extension<float, int32_t, 4> {
         std::memcpy(&h, p, 8);
         return (v)vcvt_f32_f16(vreinterpret_f16_u16(h));
     }
+    SN_INLINE void stream_f16(uint16_t *p, v x) { store_f16(p, x); }
+    SN_INLINE void stream_bf16(uint16_t *p, v x) { store_bf16(p, x); }
     SN_INLINE void store_f16(uint16_t *p, v x) {
         const uint16x4_t h = vreinterpret_u16_f16(vcvt_f16_f32((float32x4_t)x));
         std::memcpy(p, &h, 8);
