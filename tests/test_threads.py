@@ -92,21 +92,21 @@ def test_global_lock_is_released():
     x = np.ones((3000, 3000), np.float32)
     out = np.empty_like(x)
     norm(x, out)
-    count, running = 0, threading.Event()
+    count, begin, done = 0, threading.Event(), threading.Event()
 
     def call():
-        running.set()
+        begin.wait(10)
         for _ in range(5):
             norm(x, out)
-        running.clear()
+        done.set()
 
+    thread = threading.Thread(target=call)
+    thread.start()
     interval = sys.getswitchinterval()
     sys.setswitchinterval(10)  # without a release, the counter would not get a turn
     try:
-        thread = threading.Thread(target=call)
-        thread.start()
-        running.wait(10)
-        while running.is_set() and count < 1000:
+        begin.set()
+        while not done.is_set() and count < 1000:
             count += 1
             time.sleep(0)
         thread.join()
