@@ -47,3 +47,25 @@ def test_nothing_beside_the_planes(device):
     Case(x.shape, 3).norm(device)(x, memory[:, :, 4:15])
     assert (memory[:, :, :4] == 7).all()
     assert (memory[:, :, 15:] == 7).all()
+
+
+@cpu_only
+def test_runs_leave_nothing_behind(device):
+    """What stays clear in a thread's memory from run to run of one plan: nothing of other runs is ever seen there."""
+    cases = [
+        Case((h, w), k, edge=edge)
+        for h, w in ((2, 2), (9, 16), (20, 40), (8, 70))
+        for k in (3, 5, (9, 4))
+        for edge in EDGES
+    ]
+    norms = [case.norm(device) for case in cases]
+    inputs = [(case.values("f4", 1), case.values("f4", 2)) for case in cases]
+    first = [(norm(x).tobytes(), norm.gradient(dy, x).tobytes()) for norm, (x, dy) in zip(norms, inputs, strict=True)]
+    order = np.random.default_rng(3).integers(len(cases), size=400)
+    for i, poisoned in zip(order, order % 3 == 0, strict=True):
+        x, dy = inputs[i]
+        if poisoned:
+            norms[i](np.full_like(x, np.nan))
+            norms[i].gradient(np.full_like(x, np.inf), x)
+        for _ in range(2):
+            assert (norms[i](x).tobytes(), norms[i].gradient(dy, x).tobytes()) == first[i]

@@ -5,6 +5,7 @@
 #include "pool.h"
 #include "scratch.h"
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 
 namespace sn {
@@ -40,6 +41,8 @@ template <class T> Kernel<T> choose_kernel(const SpatialKernels<T> &k, const Pro
     fail(SN_INTERNAL_ERROR, "no CPU kernel for pass %d", int(problem.pass));
 }
 
+std::atomic<uint64_t> plans_made{0};
+
 template <class T> class SpatialPlan final : public sn_plan {
     // Blocks of one width I, side by side along the inner axis, and those of the channels that are left over.
     struct Group {
@@ -56,7 +59,8 @@ template <class T> class SpatialPlan final : public sn_plan {
     bool across = false;  // and its planes are narrow ones, max_lanes in a block
     int64_t channels = 1; // of the inner axis
     int64_t blocks_outer = 1;
-    Reach halo; // rows that a piece reads above and below its own
+    const uint64_t id = ++plans_made; // never that of another plan
+    Reach halo;                       // rows that a piece reads above and below its own
 
     bool exact_gradient() const { return problem.pass == SN_GRADIENT && problem.spatial.gradient == SN_GRADIENT_EXACT; }
     bool sums_only() const { return problem.pass == SN_PARAMETER_GRADIENTS; }
@@ -332,7 +336,10 @@ template <class T> class SpatialPlan final : public sn_plan {
                 if (saved[g][i])
                     save(groups[g], cuts[g], i, static_cast<const char *>(data[i]), saved_base + saved[g][i] - 1);
 
-        parallel_for(pieces, workers, [&](int64_t index, int worker) {
+        // One layout for all pieces, and the caller alone: what is cleared stays clear, up to the next run.
+        const bool one_layout = workers == 1 && n_groups == 1 && cuts[0].tiles == 1 && !in_place && !sums_only();
+        bool clean = one_layout && memory.mark() == id;
+        auto work = [&](int64_t index, int worker) {
             const int g = index < cuts[0].pieces() ? 0 : 1;
             const Group &group = groups[g];
             const SpatialJob<T> &job = in_place ? whole[g] : group.job;
@@ -354,9 +361,15 @@ template <class T> class SpatialPlan final : public sn_plan {
                             ? nullptr
                             : const_cast<char *>(start_of(group, n_inputs(), static_cast<const char *>(output), block));
             piece.scratch = scratch_base + worker * scratch;
+            piece.clean = clean;
             piece.values = sums_only() ? sums + 3 * index : nullptr;
             kernel(job, piece);
-        });
+            if (one_layout) clean = true;
+        };
+        if (workers == 1)
+            for (int64_t i = 0; i < pieces; ++i) work(i, 0);
+        else parallel_for(pieces, workers, work);
+        if (one_layout) memory.leave_mark(id);
         if (sums_only()) finish_parameter_gradients(sums, pieces, output);
     }
 };

@@ -18,25 +18,32 @@ struct Kept {
     void *memory = nullptr;
     int64_t size = 0;
     bool used = false;
+    uint64_t mark = 0;
     ~Kept() { std::free(memory); }
 };
 thread_local Kept kept;
 
 } // namespace
 
-Scratch::Scratch(int64_t bytes) : memory(nullptr), own(kept.used || bytes > most_kept) {
+Scratch::Scratch(int64_t bytes) : memory(nullptr), own(kept.used || bytes > most_kept), marked(0) {
     if (own) {
         memory = allocate(bytes);
         return;
     }
     if (bytes > kept.size) {
         std::free(kept.memory);
-        kept.memory = nullptr, kept.size = 0;
+        kept.memory = nullptr, kept.size = 0, kept.mark = 0;
         kept.memory = allocate(bytes);
         kept.size = bytes;
     }
     kept.used = true;
     memory = kept.memory;
+    marked = kept.mark;
+    kept.mark = 0;
+}
+
+void Scratch::leave_mark(uint64_t who) {
+    if (!own) kept.mark = who;
 }
 
 Scratch::~Scratch() {

@@ -12,10 +12,14 @@ class Scratch {
     Scratch(const Scratch &) = delete;
     Scratch &operator=(const Scratch &) = delete;
     void *data() const { return memory; } // aligned to a page
+    // The one who marked this memory, if nobody else has had it since; 0 if nobody.
+    uint64_t mark() const { return marked; }
+    void leave_mark(uint64_t who); // for the next who gets it
 
   private:
     void *memory;
     bool own; // not the thread's kept memory
+    uint64_t marked;
 };
 
 } // namespace cpu

@@ -74,6 +74,7 @@ struct Piece {
     const void *saved[2];
     int64_t saved_above, saved_below; // rows of `saved` that lie above r0 and below r1
     void *scratch;
+    bool clean;     // the last piece in this scratch had the same layout: margins and zeros are clear already
     double *values; // spatial_parameter_gradients: three sums
 };
 

@@ -20,9 +20,12 @@ template <class V> SN_INLINE void clear(typename V::T *p, int64_t n) {
 }
 
 // The margins of a batch's sums, outside columns [from, to) of the image, count as zero: as far as windows reach,
-// and a little further on the right, where whole vectors are read.
+// and a little further on the right, where whole vectors are read. No kernel writes anything else there.
 template <class V>
-SN_INLINE void clear_margins(const SpatialJob<typename V::T> &job, typename V::T *sums, int64_t c0, Columns columns) {
+SN_INLINE void clear_margins(const SpatialJob<typename V::T> &job, const Piece &piece, typename V::T *sums,
+                             Columns columns) {
+    const int64_t c0 = piece.c0;
+    if (piece.clean) return;
     const int64_t reach = larger(job.reach.left, job.reach.right) * job.I, pitch = job.scratch.pitch;
     const int64_t first = job.scratch.lead + columns.from - c0, last = job.scratch.lead + columns.to - c0;
     const int64_t begin = larger(0, first - reach) & ~int64_t(max_lanes - 1);

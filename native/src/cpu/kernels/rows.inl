@@ -175,6 +175,18 @@ SN_INLINE int64_t slot(int64_t row, int64_t rows) {
     const int64_t s = row % rows;
     return s < 0 ? s + rows : s;
 }
+// A ring's rows one after another, with one division for all of them.
+template <class T> struct Cursor {
+    T *const base;
+    const int64_t rows, pitch;
+    int64_t at;
+    Cursor(T *ring, int64_t n, int64_t p, int64_t first) : base(ring), rows(n), pitch(p), at(slot(first, n)) {}
+    SN_INLINE T *next(Cursor &c) {
+        T *const row = c.base + c.at * c.pitch;
+        c.at = c.at + 1 == c.rows ? 0 : c.at + 1;
+        return row;
+    }
+};
 SN_INLINE int64_t floor_to_batch(int64_t row) { return row & ~int64_t(batch_rows - 1); }
 
 struct Soon {

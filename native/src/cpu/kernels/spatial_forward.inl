@@ -11,13 +11,13 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
     const Columns columns = widen({piece.c0, piece.c1}, reach.left, reach.right, job.I, job.L);
     const T **rows = reinterpret_cast<const T **>(scratch + layout.pointers[0]);
     T *const zeros = scratch + layout.zeros + layout.lead, *const window = scratch + layout.window[0];
-    clear<V>(scratch + layout.zeros, layout.pitch);
+    if (!piece.clean) clear<V>(scratch + layout.zeros, layout.pitch);
 
     Source<V> x(job, piece, 0, scratch, columns.from, columns.to);
     const Sink<V> out{job, piece, scratch + layout.out};
     Vertical<V> vertical(reach.up + reach.down + 1, layout, layout.sum[0], scratch);
     const Horizontal<V> horizontal(reach.left, reach.right, job.I, layout, layout.sum[0], scratch);
-    clear_margins<V>(job, scratch + layout.sum[0].sums, piece.c0, columns);
+    clear_margins<V>(job, piece, scratch + layout.sum[0].sums, columns);
 
     const PowerTable<T> &power = *job.power;
     using Fast = PowerFast<V, N, Careful>;
@@ -38,7 +38,22 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
         const Square<V> squares{rows};
         vertical.run(squares, i0 / batch_rows, columns.from - piece.c0, columns.to - piece.c0);
         if (job.clamp) clamp_sums<V>(job, squares, first, piece.c0, {piece.c0, piece.c1}, columns, vertical.sums);
-        for (int64_t i = larger(i0, piece.r0); i < smaller(i0 + batch_rows, piece.r1); ++i) {
+        const int64_t begin = larger(i0, piece.r0), end = smaller(i0 + batch_rows, piece.r1);
+        if (!general && job.out.direct && n <= Horizontal<V>::narrow) {
+            typename V::vi seen = V::all_int(0);
+            T *const ys = out.begin(out, begin);
+            const int64_t height = job.out.height;
+            const bool known = Horizontal<V>::each_narrow(
+                horizontal, vertical.sums + (begin - i0) * layout.pitch, end - begin, n,
+                [&](int64_t r, int64_t c, int lanes, v sum) SN_LAMBDA {
+                    const v t = energy(sum);
+                    seen = V::max_unsigned(seen, V::bits(t));
+                    T *const y = (T *)((char *)ys + r * height) + c;
+                    store<V>(y, load<V>(rows[begin - first + r] + c, lanes) * Fast::of(fast, t), lanes);
+                });
+            if (known && !left_range<V>(power, seen)) continue;
+        }
+        for (int64_t i = begin; i < end; ++i) {
             const T *const sums = vertical.sums + (i - i0) * layout.pitch;
             const T *const xs = rows[i - first];
             const Soon soon = x.soon(i + batch_rows + reach.down);

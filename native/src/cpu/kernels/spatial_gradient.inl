@@ -62,7 +62,7 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
     const T **u_rows = reinterpret_cast<const T **>(scratch + layout.pointers[1]);
     T *const zeros = scratch + layout.zeros + layout.lead, *const window = scratch + layout.window[0];
     T *const u_ring = scratch + layout.u_ring + layout.lead, *const g_ring = scratch + layout.g_ring + layout.lead;
-    clear<V>(scratch + layout.zeros, pitch);
+    if (!piece.clean) clear<V>(scratch + layout.zeros, pitch);
 
     Source<V> grad_y(job, piece, 0, scratch, wanted.from, wanted.to),
         x(job, piece, 1, scratch, columns.from, columns.to);
@@ -71,8 +71,8 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
     Vertical<V> adjoint(reach.up + reach.down + 1, layout, layout.sum[1], scratch);
     const Horizontal<V> across(reach.left, reach.right, job.I, layout, layout.sum[0], scratch);
     const Horizontal<V> back(mirrored.left, mirrored.right, job.I, layout, layout.sum[1], scratch);
-    clear_margins<V>(job, scratch + layout.sum[0].sums, c0, columns);
-    clear_margins<V>(job, scratch + layout.sum[1].sums, c0, wanted);
+    clear_margins<V>(job, piece, scratch + layout.sum[0].sums, columns);
+    clear_margins<V>(job, piece, scratch + layout.sum[1].sums, wanted);
     const EdgeRows<V> edge(job, scratch);
 
     const PowerTable<T> &power = *job.power, &plus = *job.power_plus;
@@ -80,6 +80,8 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
     const v scale = V::all(job.scale), delta = V::all(job.delta), factor = V::all(-job.factor);
     bool general = !plus.fast;
     const int64_t first_u = larger(0, piece.r0 - reach.down), last_u = smaller(job.H, piece.r1 + reach.up);
+    Cursor<T> next_u(u_ring, layout.u_rows, pitch, first_u), next_g(g_ring, layout.g_rows, pitch, first_u);
+    Cursor<T> next_used_g(g_ring, layout.g_rows, pitch, piece.r0);
     for (int64_t i0 = floor_to_batch(first_u);; i0 += batch_rows) {
         const int64_t j0 = i0 - reach.up; // output rows j0 ... j0 + 7 need no u beyond row i0 + 7
         if (j0 >= piece.r1) break;
@@ -89,14 +91,39 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
             const Square<V> values{rows};
             squares.run(values, i0 / batch_rows, columns.from - c0, columns.to - c0);
             if (job.clamp) clamp_sums<V>(job, values, first, c0, wanted, columns, squares.sums);
-            for (int64_t i = larger(i0, first_u); i < smaller(i0 + batch_rows, last_u); ++i) {
+            const int64_t begin = larger(i0, first_u), end = smaller(i0 + batch_rows, last_u);
+            T *us_of[batch_rows], *gs_of[batch_rows];
+            for (int64_t i = begin; i < end; ++i)
+                us_of[i - begin] = Cursor<T>::next(next_u) + from, gs_of[i - begin] = Cursor<T>::next(next_g) + from;
+            bool done = false;
+            if (!general && !grad_y.copied && to - from <= Horizontal<V>::narrow) {
+                const T *const dys = grad_y.row(begin) + from;
+                const int64_t height = job.in[0].height;
+                typename V::vi seen = V::all_int(0);
+                done = Horizontal<V>::each_narrow(
+                           across, squares.sums + (begin - i0) * pitch + from, end - begin, to - from,
+                           [&](int64_t r, int64_t c, int lanes, v sum) SN_LAMBDA {
+                               const v t = V::fma(scale, sum, delta);
+                               seen = V::max_unsigned(seen, V::bits(t));
+                               const Powers<V> p = powers_fast<V, N>(fast, t);
+                               const v dy = load<V>((const T *)((const char *)dys + r * height) + c, lanes);
+                               const v xs = load<V>(rows[begin - first + r] + from + c, lanes);
+                               V::store(gs_of[r] + c, dy * p.low);
+                               V::store(us_of[r] + c, xs * (dy * p.high));
+                           }) &&
+                       !left_range<V>(plus, seen);
+            }
+            for (int64_t i = begin; i < end; ++i) {
+                if (done) {
+                    if (job.clamp) edge.collect(i, us_of[i - begin] - from, from, to);
+                    continue;
+                }
                 const T *const sums = squares.sums + (i - i0) * pitch + from;
                 grad_y.fetch(i, i + 1);
                 const Soon soon_x = x.soon(i + batch_rows + reach.down);
                 const Soon soon_dy = grad_y.soon(i + batch_rows);
                 const T *const xs = rows[i - first] + from, *const dys = grad_y.row(i) + from;
-                T *const us = u_ring + slot(i, layout.u_rows) * pitch + from;
-                T *const gs = g_ring + slot(i, layout.g_rows) * pitch + from;
+                T *const us = us_of[i - begin], *const gs = gs_of[i - begin];
                 auto put = [&](int64_t c, auto lanes, Powers<V> p) SN_LAMBDA {
                     const v dy = load<V>(dys + c, lanes);
                     store<V>(gs + c, dy * p.low, lanes);
@@ -126,15 +153,33 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
             }
         }
         if (j0 + batch_rows <= piece.r0) continue;
+        Cursor<T> used_u(u_ring, layout.u_rows, pitch, j0 - mirrored.up);
         for (int64_t r = 0; r < adjoint.rows(); ++r) {
             const int64_t i = j0 - mirrored.up + r;
-            u_rows[r] = i < first_u || i >= last_u ? zeros : u_ring + slot(i, layout.u_rows) * pitch;
+            const T *const us = Cursor<T>::next(used_u);
+            u_rows[r] = i < first_u || i >= last_u ? zeros : us;
         }
         adjoint.run(Plain<V>{u_rows}, i0 / batch_rows, from, to);
         if (job.clamp) edge.release(adjoint.sums, j0, from, to);
-        for (int64_t j = larger(j0, piece.r0); j < smaller(j0 + batch_rows, piece.r1); ++j) {
+        const int64_t begin = larger(j0, piece.r0), end = smaller(j0 + batch_rows, piece.r1);
+        const T *gs_of[batch_rows];
+        for (int64_t j = begin; j < end; ++j) gs_of[j - begin] = Cursor<T>::next(next_used_g);
+        if (!job.clamp && job.out.direct && n <= Horizontal<V>::narrow) {
+            T *const dxs = out.begin(out, begin);
+            const T *xs_of[batch_rows];
+            for (int64_t j = begin; j < end; ++j) xs_of[j - begin] = x.row(j);
+            const int64_t height = job.out.height;
+            if (Horizontal<V>::each_narrow(back, adjoint.sums + (begin - j0) * pitch, end - begin, n,
+                                           [&](int64_t r, int64_t c, int lanes, v sum) SN_LAMBDA {
+                                               const v xs = load<V>(xs_of[r] + c, lanes);
+                                               T *const dx = (T *)((char *)dxs + r * height) + c;
+                                               store<V>(dx, V::fma(factor * xs, sum, V::load(gs_of[r] + c)), lanes);
+                                           }))
+                continue;
+        }
+        for (int64_t j = begin; j < end; ++j) {
             const T *const sums = adjoint.sums + (j - j0) * pitch;
-            const T *const gs = g_ring + slot(j, layout.g_rows) * pitch, *const xs = x.row(j);
+            const T *const gs = gs_of[j - begin], *const xs = x.row(j);
             T *const dxs = out.begin(out, j);
             auto put = [&](int64_t c, auto lanes, v sum) SN_LAMBDA {
                 store<V>(dxs + c, V::fma(factor * load<V>(xs + c, lanes), sum, V::load(gs + c)), lanes);

@@ -13,12 +13,12 @@ template <class V, int N> void spatial_parameter_gradients(const SpatialJob<type
     const T **rows = reinterpret_cast<const T **>(scratch + layout.pointers[0]);
     T *const zeros = scratch + layout.zeros + layout.lead, *const window = scratch + layout.window[0];
     T *const terms = scratch + layout.values;
-    clear<V>(scratch + layout.zeros, pitch);
+    if (!piece.clean) clear<V>(scratch + layout.zeros, pitch);
 
     Source<V> grad_y(job, piece, 0, scratch, c0, piece.c1), x(job, piece, 1, scratch, columns.from, columns.to);
     Vertical<V> vertical(reach.up + reach.down + 1, layout, layout.sum[0], scratch);
     const Horizontal<V> horizontal(reach.left, reach.right, job.I, layout, layout.sum[0], scratch);
-    clear_margins<V>(job, scratch + layout.sum[0].sums, c0, columns);
+    clear_margins<V>(job, piece, scratch + layout.sum[0].sums, columns);
 
     const PowerFast<V, N> fast(*job.power_plus);
     const v scale = V::all(job.scale), delta = V::all(job.delta);

@@ -18,7 +18,7 @@ SN_INLINE void spatial_products(const SpatialJob<typename V::T> &job, const Piec
     const T **others = reinterpret_cast<const T **>(scratch + layout.pointers[1]);
     T *const zeros = scratch + layout.zeros + layout.lead;
     T *const window = scratch + layout.window[0], *const window_p = scratch + layout.window[1];
-    clear<V>(scratch + layout.zeros, pitch);
+    if (!piece.clean) clear<V>(scratch + layout.zeros, pitch);
 
     Source<V> x(job, piece, input_x, scratch, columns.from, columns.to);
     Source<V> other(job, piece, input_other, scratch, columns.from, columns.to);
@@ -27,8 +27,8 @@ SN_INLINE void spatial_products(const SpatialJob<typename V::T> &job, const Piec
     Vertical<V> vertical_p(reach.up + reach.down + 1, layout, layout.sum[1], scratch);
     const Horizontal<V> across(reach.left, reach.right, job.I, layout, layout.sum[0], scratch);
     const Horizontal<V> across_p(second.left, second.right, job.I, layout, layout.sum[1], scratch);
-    clear_margins<V>(job, scratch + layout.sum[0].sums, c0, columns);
-    clear_margins<V>(job, scratch + layout.sum[1].sums, c0, columns);
+    clear_margins<V>(job, piece, scratch + layout.sum[0].sums, columns);
+    clear_margins<V>(job, piece, scratch + layout.sum[1].sums, columns);
 
     const PowerTable<T> &power = *job.power, &plus = *job.power_plus;
     const PowerFast<V, N> fast(plus);

@@ -263,6 +263,21 @@ template <class V> struct Horizontal {
         V::store(out + n, V::all(T(0)));
     }
 
+    // Narrow images: rows go fastest, so that little stands between one vector's arithmetic and the next's.
+    // Calls body(r, c, lanes, sum) for c < n and 0 <= r < rows, `first` and rows a pitch after it being the vertical
+    // sums. False if the window is not one of those it knows.
+    static constexpr int64_t narrow = 4 * V::W;
+    template <class Body>
+    SN_INLINE bool each_narrow(const Horizontal &h, const T *first, int64_t rows, int64_t n, Body body) {
+        if (h.step != 1 || h.left != h.width / 2 || n > narrow) return false;
+        switch (h.width) {
+        case 3: return narrow_rows<3>(first, h.pitch, rows, n, body), true;
+        case 5: return narrow_rows<5>(first, h.pitch, rows, n, body), true;
+        case 7: return narrow_rows<7>(first, h.pitch, rows, n, body), true;
+        }
+        return false;
+    }
+
     // Calls body(c, lanes, sum) for c < n; frequent windows never leave the registers: by Near where body has much
     // arithmetic, by Rolling where it is light. What body stores is streamed from column `head` on, unless that is
     // negative.
@@ -273,6 +288,15 @@ template <class V> struct Horizontal {
     }
 
   private:
+    template <int K, class Body>
+    SN_INLINE void narrow_rows(const T *first, int64_t pitch, int64_t rows, int64_t n, Body body) {
+        for (int64_t c = 0; c < n; c += V::W) {
+            const T *from = first + c - K / 2;
+            const int lanes = int(smaller(n - c, V::W));
+            for (int64_t r = 0; r < rows; ++r, from += pitch)
+                body(r, c, lanes, tree<K>([&](auto k) SN_LAMBDA { return V::load(from + k); }));
+        }
+    }
     template <bool Light, template <class> class Lanes, class Body>
     SN_INLINE void each_from(const Horizontal &h, const T *row, int64_t n, T *out, int64_t head, Body body) {
         const bool centred = h.left == h.width / 2;
