@@ -8,10 +8,10 @@ READY := $(VENV)/ready
 CXX_FILES = $(shell find metal native tests -name '*.cpp' -o -name '*.c' -o -name '*.h' -o -name '*.inl')
 
 .DEFAULT_GOAL := help
-.PHONY: help dev build check test lint format bench softmetal neon sdist wheels clean
+.PHONY: help dev build check test lint format bench bench-guard softmetal neon sdist wheels clean
 
 help: ## this list
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 # The environment is made again when what it must hold has changed.
 $(VENV)/ready: pyproject.toml
@@ -45,6 +45,9 @@ format: $(READY) ## let ruff and clang-format lay out the sources
 
 bench: build ## the benchmarks; BENCH='--quick' for a minute
 	$(BIN)/python -m benchmarks $(BENCH)
+
+bench-guard: $(READY) ## instruction counts (callgrind, AVX2) against the recorded ones; GUARD=--update records
+	$(BIN)/python benchmarks/guard.py $(GUARD)
 
 softmetal: ## build the emulated Metal device; the last line is the command that runs programs on it
 	@tests/softmetal/build.sh
