@@ -27,6 +27,14 @@ def rng():
     return numpy.random.default_rng(20261122)
 
 
+@pytest.fixture
+def images(rng):
+    """Return small random images for the graphs of test_graph_*.py."""
+    from test_graph_cases import random_images
+
+    return random_images(rng)
+
+
 def pytest_report_header():
     import spatialnorm as sn
     from spatialnorm import _core

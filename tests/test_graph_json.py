@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
-from test_graph_cases import chain, norm_node, random_images, training
+from test_graph_cases import chain, norm_node, training
 
 from spatialnorm.graph import (
     AdditionNode,
@@ -45,11 +45,6 @@ def run(graph, images):
     kept = {}
     results = graph.run(dict(zip(graph.source_image_handles, images, strict=False)), None, kept)
     return [*(results if isinstance(results, tuple) else [results]), *kept.values()]
-
-
-@pytest.fixture
-def images(rng):
-    return random_images(rng)
 
 
 def by_pickle(graph):

@@ -5,7 +5,7 @@ import tracemalloc
 import numpy as np
 import pytest
 from cases import DEVICE
-from test_graph_cases import chain, norm_node, norm_of, random_images, training
+from test_graph_cases import chain, norm_node, norm_of, training
 
 import spatialnorm as sn
 from spatialnorm.graph import AdditionNode, Graph, ImageNode
@@ -15,11 +15,6 @@ from spatialnorm.graph import _program as program
 @pytest.fixture
 def x():
     return ImageNode("x")
-
-
-@pytest.fixture
-def images(rng):
-    return random_images(rng)
 
 
 @pytest.fixture

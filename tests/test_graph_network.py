@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from cases import DEVICE
-from test_graph_cases import chain, norm_node, norm_of, random_images
+from test_graph_cases import chain, norm_node, norm_of
 
 import spatialnorm as sn
 from spatialnorm.graph import AdditionNode, Graph, GraphError, ImageNode
@@ -12,11 +12,6 @@ from spatialnorm.graph import AdditionNode, Graph, GraphError, ImageNode
 @pytest.fixture
 def x():
     return ImageNode("x")
-
-
-@pytest.fixture
-def images(rng):
-    return random_images(rng)
 
 
 # What a graph is ----------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_graph_cases import norm_node, random_images
+from test_graph_cases import norm_node
 
 import spatialnorm as sn
 from spatialnorm import reference
@@ -41,11 +41,6 @@ def by_reference(node):
 @pytest.fixture
 def x():
     return ImageNode("x")
-
-
-@pytest.fixture
-def images(rng):
-    return random_images(rng)
 
 
 # Nodes by themselves ------------------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from test_graph_cases import chain, norm_of, random_images, training
+from test_graph_cases import chain, norm_of, training
 
 from spatialnorm.graph import Graph, GraphError, ImageNode
 
@@ -10,11 +10,6 @@ from spatialnorm.graph import Graph, GraphError, ImageNode
 @pytest.fixture
 def x():
     return ImageNode("x")
-
-
-@pytest.fixture
-def images(rng):
-    return random_images(rng)
 
 
 def test_out(x, images, device):

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import numpy as np
 import pytest
 from cases import BFLOAT16, FLOAT16, FLOAT32, FLOAT64, needs_float64
-from test_graph_cases import chain, norm_node, norm_of, random_images, training
+from test_graph_cases import chain, norm_node, norm_of, training
 
 from spatialnorm.graph import AdditionNode, Graph, GraphError, ImageNode
 
@@ -17,11 +17,6 @@ from spatialnorm.graph import AdditionNode, Graph, GraphError, ImageNode
 @pytest.fixture
 def x():
     return ImageNode("x")
-
-
-@pytest.fixture
-def images(rng):
-    return random_images(rng)
 
 
 # Running ------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import timeit
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
@@ -55,7 +56,7 @@ def python_job(
     return Job(timeit.Timer(call, globals=names).timeit, result, expected)
 
 
-class Peer:
+class Peer(ABC):
     """What a contender offers.
 
     `slow`: a call may take minutes; it is tried on small crops first. `compiles`: the first call on a
@@ -67,12 +68,12 @@ class Peer:
     slow = False
     compiles = False
 
-    def __init__(self, threads: int) -> None:
-        raise NotImplementedError
+    @abstractmethod
+    def __init__(self, threads: int) -> None: ...
 
+    @abstractmethod
     def open(self, case: Case, x: np.ndarray, dy: np.ndarray) -> dict[str, Job]:
         """Return the jobs for a case, or {} if the peer does not take such a case."""
-        raise NotImplementedError
 
     def trial(self, case: Case, x: np.ndarray, dy: np.ndarray) -> dict[str, Job]:
         """Return jobs that tell how long a slow peer would take, without a wait for a compiler."""

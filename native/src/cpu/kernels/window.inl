@@ -301,17 +301,17 @@ template <class V> struct Horizontal {
     SN_INLINE void each_from(const Horizontal &h, const T *row, int64_t n, T *out, int64_t head, Body body) {
         const bool centred = h.left == h.width / 2;
         if (h.step == 1 && centred) switch (h.width) {
-            case 1: return fused<1, Light, Lanes>(h, row, n, head, body);
-            case 3: return fused<3, Light, Lanes>(h, row, n, head, body);
-            case 5: return fused<5, Light, Lanes>(h, row, n, head, body);
-            case 7: return fused<7, Light, Lanes>(h, row, n, head, body);
+            case 1: return in_loop<1, Light, Lanes>(h, row, n, head, body);
+            case 3: return in_loop<3, Light, Lanes>(h, row, n, head, body);
+            case 5: return in_loop<5, Light, Lanes>(h, row, n, head, body);
+            case 7: return in_loop<7, Light, Lanes>(h, row, n, head, body);
             }
         if constexpr (Light || V::W != 8) // measured: worth it there
             if (h.step == 1 && centred) switch (h.width) {
-                case 9: return fused<9, Light, Lanes>(h, row, n, head, body);
-                case 11: return fused<11, Light, Lanes>(h, row, n, head, body);
-                case 13: return fused<13, Light, Lanes>(h, row, n, head, body);
-                case 15: return fused<15, Light, Lanes>(h, row, n, head, body);
+                case 9: return in_loop<9, Light, Lanes>(h, row, n, head, body);
+                case 11: return in_loop<11, Light, Lanes>(h, row, n, head, body);
+                case 13: return in_loop<13, Light, Lanes>(h, row, n, head, body);
+                case 15: return in_loop<15, Light, Lanes>(h, row, n, head, body);
                 }
         if (h.step > 1 && centred) switch (h.width) {
             case 3: return near<3, false, Lanes>(h, row, n, head, body);
@@ -324,7 +324,7 @@ template <class V> struct Horizontal {
         over_columns<V, Lanes>(head, n, [&](int64_t c, auto lanes) SN_LAMBDA { body(c, lanes, V::load(out + c)); });
     }
     template <int K, bool Light, template <class> class Lanes, class Body>
-    SN_INLINE void fused(const Horizontal &h, const T *row, int64_t n, int64_t head, Body body) {
+    SN_INLINE void in_loop(const Horizontal &h, const T *row, int64_t n, int64_t head, Body body) {
         if constexpr (Light && V::W >= 8) {
             using R = Rolling<V, K, K / 2>;
             if (head > 0) {
