@@ -1,5 +1,5 @@
-// The kernels for odd square windows k x k, one line for each: spatial.metal instantiates them and launch.cpp chooses
-// among them, so that both always agree. Plain macros, read by both compilers.
+// The kernels for odd square windows k x k, one line for each: spatial.metal instantiates them and launch_choice.cpp
+// chooses among them, so that both always agree. Plain macros, read by both compilers.
 //   columns, rows: columns of a thread, rows of a step
 //   width, channels: columns (channels) of a threadgroup
 //   each: neighbouring windows that a thread sums along a row

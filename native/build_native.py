@@ -269,7 +269,7 @@ class Core:
     def metal_units(self, flags: list[str], extra: list[str]) -> list[Unit]:
         files = sorted((NATIVE / "src" / "metal").glob("*.cpp"))
         stand_in = [file for file in files if file.name == "no_metal.cpp"]
-        launch = [file for file in files if file.name == "launch.cpp"]  # plain C++: built and tested everywhere
+        launch = [file for file in files if file.name.startswith("launch")]  # plain C++: built and tested everywhere
         if not self.metal:
             return [Unit(file, (*self.cxx, *self.arch_flags(), *flags, *extra)) for file in stand_in + launch]
         generated = self.write_metal_source()

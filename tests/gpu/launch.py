@@ -1,4 +1,4 @@
-"""The library's own launch arithmetic (native/src/metal/launch.cpp), called from Python."""
+"""The library's own launch arithmetic (native/src/metal/launch*.cpp), called from Python."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ def library():
     files = [
         *sorted(src.glob("*.cpp")),
         *sorted((src / "ops").glob("*.cpp")),
-        src / "metal" / "launch.cpp",
+        *sorted((src / "metal").glob("launch*.cpp")),
         msl.HERE / "native" / "launch_table.cpp",
     ]
     files = [f for f in files if f.name not in ("c_api.cpp", "device.cpp")]
