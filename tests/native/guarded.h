@@ -27,6 +27,10 @@ class Guarded {
         data = side == Side::first ? base + page : base + page + inside - bytes;
     }
     ~Guarded() { munmap(base, mapped); }
+    void protect() { // from being written
+        const size_t page = size_t(sysconf(_SC_PAGESIZE));
+        if (mapped > 2 * page && mprotect(base + page, mapped - 2 * page, PROT_READ)) std::abort();
+    }
     Guarded(const Guarded &) = delete;
     Guarded &operator=(const Guarded &) = delete;
 };

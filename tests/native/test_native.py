@@ -6,8 +6,6 @@ tree and run by qemu.
 
 from __future__ import annotations
 
-import importlib.util
-import platform
 import re
 import shutil
 import subprocess
@@ -16,19 +14,11 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+from programs import ISAS, WARNINGS, compile_program, run, run_on, tool
 
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
-PACKAGE = Path(importlib.util.find_spec("spatialnorm").submodule_search_locations[0])
-LIBRARIES = sorted((PACKAGE / "lib").glob("libspatialnorm*"))
-INCLUDE = PACKAGE / "include"
 
-ISAS = {"x86_64": ["scalar", "avx2", "avx512"], "aarch64": ["scalar", "neon"], "arm64": ["scalar", "neon"]}
-# Processor flags, as Linux names them, without which an instruction set may be missing.
-NEEDED = {"avx2": {"avx2", "fma", "f16c"}, "avx512": {f"avx512{part}" for part in ("f", "dq", "bw", "vl", "cd")}}
-CANNOT_RUN = 77
-
-WARNINGS = ["-Wall", "-Wextra", "-Werror", "-pedantic"]
 PROGRAMS = {
     "run_cases": (["run_cases.cpp", "table.cpp"], ["-std=c++17"]),
     "threads": (["threads.cpp"], ["-std=c++17", "-pthread"]),
@@ -40,30 +30,6 @@ DEBIAN_PACKAGE = {CROSS_CXX: "g++-aarch64-linux-gnu", CROSS_CC: "gcc-aarch64-lin
 CROSS_ROOT = Path("/usr/aarch64-linux-gnu")
 
 
-def run(*command: object, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([str(c) for c in command], env=env, capture_output=True, text=True, check=False)
-
-
-def compile_program(name: str, folder: Path, library: Path, include: Path, cc: str, cxx: str) -> Path:
-    sources, flags = PROGRAMS[name]
-    program = folder / name
-    compiler = cc if sources[0].endswith(".c") else cxx
-    done = run(
-        *(compiler, *flags, *WARNINGS, "-O2", f"-I{include}", *(HERE / source for source in sources), library),
-        *("-o", program, f"-Wl,-rpath,{library.parent}", "-lm"),
-    )
-    assert done.returncode == 0, done.stderr
-    return program
-
-
-def tool(*names: str) -> str:
-    """Return the first of these programs that is there, or skip naming what lacks."""
-    found = next((name for name in names if shutil.which(name)), None)
-    if not found:
-        pytest.skip(f"no {' or '.join(names)} on this machine")
-    return found
-
-
 @pytest.fixture(scope="session")
 def build(tmp_path_factory):
     """Return a function that gives the path of a test program, linked with the installed library."""
@@ -71,8 +37,8 @@ def build(tmp_path_factory):
 
     @cache
     def program(name: str) -> Path:
-        compilers = tool("cc", "gcc", "clang"), tool("c++", "g++", "clang++")
-        return compile_program(name, folder, LIBRARIES[0], INCLUDE, *compilers)
+        sources, flags = PROGRAMS[name]
+        return compile_program(folder / name, [HERE / source for source in sources], flags)
 
     return program
 
@@ -83,23 +49,6 @@ def table(tmp_path_factory) -> Path:
     done = run(sys.executable, HERE / "make_cases.py", path)
     assert done.returncode == 0, done.stderr
     return path
-
-
-def processor_flags() -> set[str]:
-    info = Path("/proc/cpuinfo")
-    match = re.search(r"^flags\s*:(.*)$", info.read_text(), re.M) if info.exists() else None
-    return set(match[1].split()) if match else set()
-
-
-def run_on(isa: str, *command: object) -> str:
-    """Run with an instruction set forced; skip only if the processor really lacks it."""
-    done = run(*command, env={"SPATIALNORM_ISA": isa, "PATH": "/usr/bin:/bin"})
-    if done.returncode == CANNOT_RUN:
-        lacks = NEEDED.get(isa, set()) - processor_flags()
-        assert lacks, f"the processor has all that {isa} needs, but: {done.stdout}"
-        pytest.skip(f"this processor lacks {', '.join(sorted(lacks))}")
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
 
 
 def hash_of(output: str, isa: str) -> str:
@@ -120,12 +69,12 @@ def check_hash(hashes: dict[str, str], isa: str, output: str) -> None:
     assert len(set(hashes.values())) == 1, hashes
 
 
-@pytest.mark.parametrize("isa", ISAS.get(platform.machine(), ["scalar"]))
+@pytest.mark.parametrize("isa", ISAS)
 def test_cases(build, table, hashes, isa):
     check_hash(hashes, isa, run_on(isa, build("run_cases"), table))
 
 
-@pytest.mark.parametrize("isa", ISAS.get(platform.machine(), ["scalar"]))
+@pytest.mark.parametrize("isa", ISAS)
 @pytest.mark.parametrize("program", ["c_interface", "threads"])
 def test_program(build, program, isa):
     assert "passed" in run_on(isa, build(program))
@@ -146,7 +95,7 @@ def test_fused_multiply_add_in_software(tmp_path):
 @pytest.fixture(scope="session")
 def neon_build() -> subprocess.CompletedProcess[str]:
     """Return the build of the core for 64-bit ARM from the source tree; its last line names the library."""
-    if platform.machine() in ("aarch64", "arm64"):
+    if "neon" in ISAS:
         pytest.skip("this machine runs NEON itself: see test_cases[neon]")
     missing = [DEBIAN_PACKAGE[name] for name in (CROSS_CXX, CROSS_CC, QEMU) if not shutil.which(name)]
     if missing:
@@ -167,7 +116,12 @@ def test_core_compiles_without_warnings(neon_build):
 @pytest.mark.parametrize("program", ["run_cases", "c_interface", "threads"])
 def test_neon_under_qemu(tmp_path, neon_build, table, hashes, program):
     neon_library = Path(neon_build.stdout.splitlines()[-1])
-    path = compile_program(program, tmp_path, neon_library, ROOT / "native" / "include", CROSS_CC, CROSS_CXX)
+    sources, flags = PROGRAMS[program]
+    compiler = CROSS_CC if program == "c_interface" else CROSS_CXX
+    path = compile_program(
+        *(tmp_path / program, [HERE / source for source in sources], flags),
+        *(compiler, neon_library, ROOT / "native" / "include"),
+    )
     output = run_on("neon", QEMU, "-L", CROSS_ROOT, path, *([table] if program == "run_cases" else []))
     if program == "run_cases":
         check_hash(hashes, "neon", output)
