@@ -306,7 +306,8 @@ class Core:
         if self.platform.darwin:
             names = ["-dynamiclib", "-install_name", f"@rpath/{name}", "-current_version", version()]
             return [*names, "-compatibility_version", f"{ABI}.0", "-Wl,-exported_symbol,_sn_*"]
-        checks = ["-Wl,-z,defs", "-Wl,-z,relro,-z,now,-z,noexecstack", "-Wl,--gc-sections"]
+        # Never unloaded: its threads and the keys of threads' memory live as long as the process.
+        checks = ["-Wl,-z,defs", "-Wl,-z,relro,-z,now,-z,noexecstack,-z,nodelete", "-Wl,--gc-sections"]
         return ["-shared", "-pthread", f"-Wl,-soname,{name}", f"-Wl,--version-script={NATIVE / 'exports.map'}", *checks]
 
     def libraries(self) -> list[str]:

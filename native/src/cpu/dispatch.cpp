@@ -1,5 +1,6 @@
 #include "dispatch.h"
 #include "error.h"
+#include "made_once.h"
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -82,7 +83,7 @@ struct Choice {
 } // namespace
 
 const Target &target() {
-    static const Choice choice;
+    const Choice &choice = made_once<Choice>();
     if (!choice.target) fail(SN_UNSUPPORTED, "%s", choice.problem);
     return *choice.target;
 }

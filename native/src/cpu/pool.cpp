@@ -161,15 +161,14 @@ void start_over() {
     Pool::inside = false;
 }
 
-Pool &pool() {
-    static const bool made = [] {
-        start_over();
-        pthread_atfork(nullptr, nullptr, start_over);
-        return true;
-    }();
-    (void)made;
-    return *std::launder(reinterpret_cast<Pool *>(memory));
-}
+// When the library is loaded: a lock around the first use would itself be left locked by a fork() at that moment.
+// Without the handler, for want of memory, no thread is ever started.
+const bool survives_fork = [] {
+    start_over();
+    return pthread_atfork(nullptr, nullptr, start_over) == 0;
+}();
+
+Pool &pool() { return *std::launder(reinterpret_cast<Pool *>(memory)); }
 
 } // namespace
 
@@ -178,8 +177,9 @@ void set_num_threads(int n) { chosen_threads.store(n); }
 int num_threads() {
     int n = chosen_threads.load(std::memory_order_relaxed);
     if (n == 0) {
-        static const int standard = default_threads();
-        n = standard;
+        static std::atomic<int> standard{0}; // whoever comes first finds it, without a lock
+        n = standard.load(std::memory_order_relaxed);
+        if (n == 0) standard.store(n = default_threads(), std::memory_order_relaxed);
     }
     return n;
 }
@@ -188,7 +188,7 @@ void parallel_for(int64_t tasks, int threads, void (*work)(void *, int64_t, int)
     if (tasks < threads) threads = int(tasks);
     // Several grains a thread, so that one that is held up does not hold up all.
     Job job{work, context, tasks, std::max<int64_t>(1, tasks / (int64_t(threads) * 8 + 1))};
-    if (threads > 1 && !Pool::inside && pool().run(job, threads)) return;
+    if (threads > 1 && survives_fork && !Pool::inside && pool().run(job, threads)) return;
     for (int64_t task = 0; task < tasks; ++task) work(context, task, 0);
 }
 

@@ -1,6 +1,9 @@
 // Tables for T^-b, made without the mathematics library, so that they have the same bits on every machine:
 // plain additions and multiplications of pairs of doubles (about 32 digits), rounded at the end.
 #include "power.h"
+#include "made_once.h"
+#include "thread_exit.h"
+#include <new>
 
 namespace sn {
 namespace cpu {
@@ -165,12 +168,6 @@ template <class T> typename Bits<T>::Int bits_of_power_of_two(int e) {
 template <class T> struct Constants {
     T segment_log[16], log_q[max_terms], exp2_q[max_terms];
 
-    static const Constants &get() {
-        static const Constants constants;
-        return constants;
-    }
-
-  private:
     Constants() {
         for (int j = 0; j < 16; ++j)
             segment_log[j] = T((-(Pair(segments[j].log2_high, segments[j].log2_low) * ln2)).high);
@@ -195,7 +192,7 @@ template <class T> void make(double exponent, double floor, PowerTable<T> &t) {
     t.exponent_high = T(b);
     t.exponent_low = T(b - double(t.exponent_high));
 
-    const Constants<T> &constants = Constants<T>::get();
+    const Constants<T> &constants = made_once<Constants<T>>();
     for (int j = 0; j < 16; ++j) {
         const Pair log2_segment(segments[j].log2_high, segments[j].log2_low);
         t.segment[j] = T(segments[j].scaled / 1024.0);
@@ -236,22 +233,41 @@ template <class T> void make(double exponent, double floor, PowerTable<T> &t) {
     t.bound_bits = bits_of_power_of_two<T>(first + count);
 }
 
-} // namespace
-
-template <class T> std::shared_ptr<const PowerTable<T>> power_table(double b, double floor) {
-    // The thread's most recent tables: few exponents are in use at a time, and a table takes some 50 us. One
-    // memory per thread needs no lock, which fork() could leave locked.
+// The thread's most recent tables: few exponents are in use at a time, and a table takes some 50 us. One memory per
+// thread needs no lock, which fork() could leave locked.
+template <class T> struct Recent {
     struct Entry {
         double b, floor;
         std::shared_ptr<const PowerTable<T>> table;
     };
-    static thread_local Entry recent[8];
-    static thread_local unsigned next = 0;
-    for (Entry &entry : recent)
-        if (entry.table && entry.b == b && entry.floor == floor) return entry.table;
+    Entry entries[8];
+    unsigned next = 0;
+};
+template <class T> thread_local Recent<T> *recent = nullptr; // none where there was no memory for it
+
+template <class T>
+const ThreadExit at_exit([](void *) {
+    delete recent<T>;
+    recent<T> = nullptr;
+});
+
+template <class T> void start_recent() {
+    recent<T> = new (std::nothrow) Recent<T>;
+    if (recent<T> && at_exit<T>.arm(recent<T>)) return;
+    delete recent<T>;
+    recent<T> = nullptr;
+}
+
+} // namespace
+
+template <class T> std::shared_ptr<const PowerTable<T>> power_table(double b, double floor) {
+    if (!recent<T>) start_recent<T>();
+    if (recent<T>)
+        for (const auto &entry : recent<T>->entries)
+            if (entry.table && entry.b == b && entry.floor == floor) return entry.table;
     auto table = std::make_shared<PowerTable<T>>();
     make(b, floor, *table);
-    recent[next++ % 8] = {b, floor, table};
+    if (recent<T>) recent<T>->entries[recent<T>->next++ % 8] = {b, floor, table};
     return table;
 }
 

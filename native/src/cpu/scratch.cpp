@@ -1,4 +1,5 @@
 #include "scratch.h"
+#include "thread_exit.h"
 #include <cstdlib>
 #include <new>
 
@@ -17,15 +18,24 @@ void *allocate(int64_t bytes) {
 struct Kept {
     void *memory = nullptr;
     int64_t size = 0;
-    bool used = false;
+    bool used = false, freed_at_exit = false;
     uint64_t mark = 0;
-    ~Kept() { std::free(memory); }
 };
 thread_local Kept kept;
 
+const ThreadExit at_exit([](void *) {
+    std::free(kept.memory);
+    kept = Kept();
+});
+
+bool can_keep() {
+    if (!kept.freed_at_exit) kept.freed_at_exit = at_exit.arm(&kept);
+    return kept.freed_at_exit;
+}
+
 } // namespace
 
-Scratch::Scratch(int64_t bytes) : memory(nullptr), own(kept.used || bytes > most_kept), marked(0) {
+Scratch::Scratch(int64_t bytes) : memory(nullptr), own(kept.used || bytes > most_kept || !can_keep()), marked(0) {
     if (own) {
         memory = allocate(bytes);
         return;
