@@ -74,7 +74,9 @@ struct Piece {
     const void *saved[2];
     int64_t saved_above, saved_below; // rows of `saved` that lie above r0 and below r1
     void *scratch;
-    bool clean;     // the last piece in this scratch had the same layout: margins and zeros are clear already
+    // How far the first column lies beyond an aligned vector, in the input that is read most and in scratch.
+    int64_t offset;
+    bool clean; // the last piece in this scratch had the same layout and offset: margins and zeros are clear already
     double *values; // spatial_parameter_gradients: three sums
 };
 

@@ -14,6 +14,24 @@ SN_INLINE void over_columns(int64_t from, int64_t to, Body body) {
     for (; c + V::W <= to; c += V::W) body(c, Lanes<V>());
     if (c < to) body(c, int(to - c));
 }
+
+// Samples from p to the next aligned vector, and since the last.
+template <class V> SN_INLINE int64_t to_vector(const typename V::T *p) {
+    return -int64_t(uintptr_t(p) / sizeof(*p)) & (V::W - 1);
+}
+template <class V> SN_INLINE int64_t since_vector(const typename V::T *p) {
+    return int64_t(uintptr_t(p) / sizeof(*p)) & (V::W - 1);
+}
+// Likewise for the columns of `row`, a row in scratch: a part up to its first aligned vector, then aligned ones.
+template <class V, class Body>
+SN_INLINE void over_aligned(const typename V::T *row, int64_t from, int64_t to, Body body) {
+    const int64_t head = to_vector<V>(row + from);
+    if (head > 0) {
+        body(from, int(smaller(head, to - from)));
+        from += head;
+    }
+    over_columns<V>(from, to, body);
+}
 template <class V, class N> SN_INLINE typename V::v load(const typename V::T *p, N n) {
     if constexpr (std::is_same<N, int>::value) return V::load_part(p, n);
     else return V::load(p);
@@ -138,15 +156,23 @@ template <class V> struct Convert {
             c += n;
         }
     }
+    // Calls move(column) for whole vectors, from `head` on side by side; where they leave a part at either end, a
+    // vector that overlaps them is moved by `part`.
+    template <class Part, class Move> SN_INLINE void over_whole(int64_t head, int64_t n, Part part, Move move) {
+        if (head > 0) part(0);
+        int64_t c = head;
+        for (; c + V::W <= n; c += V::W) move(c);
+        if (c < n) part(n - V::W);
+    }
     template <class S, class Vector, class One>
     SN_INLINE void load_as(const SpatialJob<T> &job, const Access &a, const char *row, int64_t c0, int64_t c1, T *to,
                            Vector vector, One one) {
         over_runs(job, a, c0, c1, sizeof(S), [&](int64_t at, int64_t n, int64_t stride) SN_LAMBDA {
             const char *from = row + at;
-            int64_t c = 0;
-            if (stride == sizeof(S))
-                for (; c + V::W <= n; c += V::W) V::store(to + c, vector((const S *)(from + c * int64_t(sizeof(S)))));
-            for (; c < n; ++c) to[c] = one(sample<T, S>(from + c * stride));
+            auto put = [&](int64_t c) SN_LAMBDA { V::store(to + c, vector((const S *)(from + c * stride))); };
+            if (stride == sizeof(S) && n >= V::W) over_whole(to_vector<V>(to), n, put, put);
+            else
+                for (int64_t c = 0; c < n; ++c) to[c] = one(sample<T, S>(from + c * stride));
             to += n;
         });
     }
@@ -155,17 +181,17 @@ template <class V> struct Convert {
                             Vector vector, Stream stream, One one) {
         over_runs(job, a, c0, c1, sizeof(S), [&](int64_t at, int64_t n, int64_t stride) SN_LAMBDA {
             char *to = row + at;
-            int64_t c = 0;
-            auto put = [&](int64_t c) {
-                const S s = one(from[c]);
-                std::memcpy(to + c * stride, &s, sizeof s);
-            };
-            if (V::streams && job.stream && stride == sizeof(S) && uintptr_t(to) % sizeof(S) == 0) {
-                for (; c < n && uintptr_t(to + c * stride) % (V::W * sizeof(S)); ++c) put(c);
-                for (; c + V::W <= n; c += V::W) stream((S *)(to + c * stride), V::load(from + c));
-            } else if (stride == sizeof(S))
-                for (; c + V::W <= n; c += V::W) vector((S *)(to + c * int64_t(sizeof(S))), V::load(from + c));
-            for (; c < n; ++c) put(c);
+            auto put = [&](int64_t c) SN_LAMBDA { vector((S *)(to + c * stride), V::load(from + c)); };
+            auto put_past = [&](int64_t c) SN_LAMBDA { stream((S *)(to + c * stride), V::load(from + c)); };
+            if (stride == sizeof(S) && n >= V::W) {
+                if (V::streams && job.stream && uintptr_t(to) % sizeof(S) == 0)
+                    over_whole(-int64_t(uintptr_t(to) / sizeof(S)) & (V::W - 1), n, put, put_past);
+                else over_whole(to_vector<V>(from), n, put, put);
+            } else
+                for (int64_t c = 0; c < n; ++c) {
+                    const S s = one(from[c]);
+                    std::memcpy(to + c * stride, &s, sizeof s);
+                }
             from += n;
         });
     }
@@ -254,9 +280,8 @@ template <class V> struct Sink {
     }
     // Columns before the first vector that can be streamed to the row at `to`, or -1 where none is to be.
     SN_INLINE int64_t head(const Sink &s, const T *to) {
-        if (!V::streams || !s.job.stream) return -1;
-        const int64_t bytes = -int64_t(uintptr_t(to)) & (V::W * int64_t(sizeof(T)) - 1);
-        return bytes % sizeof(T) || s.piece.c1 - s.piece.c0 < 4 * V::W ? -1 : bytes / int64_t(sizeof(T));
+        const bool can = V::streams && s.job.stream && uintptr_t(to) % sizeof(T) == 0;
+        return can && s.piece.c1 - s.piece.c0 >= 4 * V::W ? to_vector<V>(to) : -1;
     }
     SN_INLINE void end(const Sink &s, int64_t i) {
         if (!s.job.out.direct)

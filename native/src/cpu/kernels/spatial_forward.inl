@@ -5,11 +5,11 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
     using T = typename V::T;
     using v = typename V::v;
     const SpatialScratch &layout = job.scratch;
-    T *const scratch = static_cast<T *>(piece.scratch);
+    T *const scratch = static_cast<T *>(piece.scratch) + piece.offset;
     const Reach reach = job.reach;
     const int64_t n = piece.c1 - piece.c0;
     const Columns columns = widen({piece.c0, piece.c1}, reach.left, reach.right, job.I, job.L);
-    const T **rows = reinterpret_cast<const T **>(scratch + layout.pointers[0]);
+    const T **rows = reinterpret_cast<const T **>(static_cast<T *>(piece.scratch) + layout.pointers[0]);
     T *const zeros = scratch + layout.zeros + layout.lead, *const window = scratch + layout.window[0];
     if (!piece.clean) clear<V>(scratch + layout.zeros, layout.pitch);
 
@@ -70,7 +70,7 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
             if (__builtin_expect(general || left_range<V>(power, seen), 0)) {
                 horizontal.run(sums, n, window);
                 typename V::vi outside = V::all_int(0);
-                over_columns<V>(0, n, [&](int64_t c, auto lanes) SN_LAMBDA {
+                over_aligned<V>(window, 0, n, [&](int64_t c, auto lanes) SN_LAMBDA {
                     const v t = energy(V::load(window + c));
                     outside = outside | ~in_range<V>(power, t);
                     store<V>(ys + c, load<V>(xs + c, lanes) * power_any<V>(power, fast, t), lanes);

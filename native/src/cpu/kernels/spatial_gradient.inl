@@ -52,14 +52,14 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
     using T = typename V::T;
     using v = typename V::v;
     const SpatialScratch &layout = job.scratch;
-    T *const scratch = static_cast<T *>(piece.scratch);
+    T *const scratch = static_cast<T *>(piece.scratch) + piece.offset;
     const int64_t c0 = piece.c0, n = piece.c1 - c0, pitch = layout.pitch;
     const Reach reach = job.reach, mirrored{reach.down, reach.up, reach.right, reach.left};
     const Columns wanted = widen({c0, piece.c1}, mirrored.left, mirrored.right, job.I, job.L);
     const Columns columns = widen(wanted, reach.left, reach.right, job.I, job.L);
     const int64_t from = wanted.from - c0, to = wanted.to - c0;
-    const T **rows = reinterpret_cast<const T **>(scratch + layout.pointers[0]);
-    const T **u_rows = reinterpret_cast<const T **>(scratch + layout.pointers[1]);
+    const T **rows = reinterpret_cast<const T **>(static_cast<T *>(piece.scratch) + layout.pointers[0]);
+    const T **u_rows = reinterpret_cast<const T **>(static_cast<T *>(piece.scratch) + layout.pointers[1]);
     T *const zeros = scratch + layout.zeros + layout.lead, *const window = scratch + layout.window[0];
     T *const u_ring = scratch + layout.u_ring + layout.lead, *const g_ring = scratch + layout.g_ring + layout.lead;
     if (!piece.clean) clear<V>(scratch + layout.zeros, pitch);
@@ -142,7 +142,7 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
                 if (__builtin_expect(general || left_range<V>(plus, seen), 0)) {
                     across.run(sums, to - from, window);
                     typename V::vi outside = V::all_int(0);
-                    over_columns<V>(0, to - from, [&](int64_t c, auto lanes) SN_LAMBDA {
+                    over_aligned<V>(window, 0, to - from, [&](int64_t c, auto lanes) SN_LAMBDA {
                         const v t = V::fma(scale, V::load(window + c), delta);
                         outside = outside | ~in_range<V>(plus, t);
                         put(c, lanes, powers_any<V, N>(power, plus, fast, t));
@@ -188,7 +188,8 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
             else {
                 back.run(sums, n, window);
                 release_edge_columns(job, piece, sums, window);
-                over_columns<V>(0, n, [&](int64_t c, auto lanes) SN_LAMBDA { put(c, lanes, V::load(window + c)); });
+                over_aligned<V>(window, 0, n,
+                                [&](int64_t c, auto lanes) SN_LAMBDA { put(c, lanes, V::load(window + c)); });
             }
             out.end(out, j);
         }

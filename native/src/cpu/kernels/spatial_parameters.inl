@@ -6,11 +6,11 @@ template <class V, int N> void spatial_parameter_gradients(const SpatialJob<type
     using T = typename V::T;
     using v = typename V::v;
     const SpatialScratch &layout = job.scratch;
-    T *const scratch = static_cast<T *>(piece.scratch);
+    T *const scratch = static_cast<T *>(piece.scratch) + piece.offset;
     const int64_t c0 = piece.c0, n = piece.c1 - c0, pitch = layout.pitch;
     const Reach reach = job.reach;
     const Columns wanted{c0, piece.c1}, columns = widen(wanted, reach.left, reach.right, job.I, job.L);
-    const T **rows = reinterpret_cast<const T **>(scratch + layout.pointers[0]);
+    const T **rows = reinterpret_cast<const T **>(static_cast<T *>(piece.scratch) + layout.pointers[0]);
     T *const zeros = scratch + layout.zeros + layout.lead, *const window = scratch + layout.window[0];
     T *const terms = scratch + layout.values;
     if (!piece.clean) clear<V>(scratch + layout.zeros, pitch);
@@ -33,7 +33,7 @@ template <class V, int N> void spatial_parameter_gradients(const SpatialJob<type
             horizontal.run(vertical.sums + (i - i0) * pitch, n, window);
             grad_y.fetch(i, i + 1);
             const T *const xs = rows[i - first], *const dys = grad_y.row(i);
-            over_columns<V>(0, n, [&](int64_t c, auto lanes) SN_LAMBDA {
+            over_aligned<V>(window, 0, n, [&](int64_t c, auto lanes) SN_LAMBDA {
                 const v s = V::load(window + c), t = V::fma(scale, s, delta);
                 const Powers<V> p = powers_any<V, N>(*job.power, *job.power_plus, fast, t);
                 const v product = load<V>(dys + c, lanes) * load<V>(xs + c, lanes), high = product * p.high;

@@ -8,14 +8,14 @@ SN_INLINE void spatial_products(const SpatialJob<typename V::T> &job, const Piec
     using T = typename V::T;
     using v = typename V::v;
     const SpatialScratch &layout = job.scratch;
-    T *const scratch = static_cast<T *>(piece.scratch);
+    T *const scratch = static_cast<T *>(piece.scratch) + piece.offset;
     const int64_t c0 = piece.c0, n = piece.c1 - c0, pitch = layout.pitch;
     const Reach reach = job.reach;
     const int64_t left = larger(reach.left, second.left), right = larger(reach.right, second.right);
     const int64_t up = larger(reach.up, second.up), down = larger(reach.down, second.down);
     const Columns wanted{c0, piece.c1}, columns = widen(wanted, left, right, job.I, job.L);
-    const T **rows = reinterpret_cast<const T **>(scratch + layout.pointers[0]);
-    const T **others = reinterpret_cast<const T **>(scratch + layout.pointers[1]);
+    const T **rows = reinterpret_cast<const T **>(static_cast<T *>(piece.scratch) + layout.pointers[0]);
+    const T **others = reinterpret_cast<const T **>(static_cast<T *>(piece.scratch) + layout.pointers[1]);
     T *const zeros = scratch + layout.zeros + layout.lead;
     T *const window = scratch + layout.window[0], *const window_p = scratch + layout.window[1];
     if (!piece.clean) clear<V>(scratch + layout.zeros, pitch);
@@ -57,14 +57,14 @@ SN_INLINE void spatial_products(const SpatialJob<typename V::T> &job, const Piec
             };
             typename V::vi seen = V::all_int(0);
             if (!general)
-                over_columns<V>(0, n, [&](int64_t c, auto lanes) SN_LAMBDA {
+                over_aligned<V>(window, 0, n, [&](int64_t c, auto lanes) SN_LAMBDA {
                     const v t = V::fma(scale, V::load(window + c), delta);
                     seen = V::max_unsigned(seen, V::bits(t));
                     put(c, lanes, powers_fast<V, N>(fast, t));
                 });
             if (__builtin_expect(general || left_range<V>(plus, seen), 0)) {
                 typename V::vi outside = V::all_int(0);
-                over_columns<V>(0, n, [&](int64_t c, auto lanes) SN_LAMBDA {
+                over_aligned<V>(window, 0, n, [&](int64_t c, auto lanes) SN_LAMBDA {
                     const v t = V::fma(scale, V::load(window + c), delta);
                     outside = outside | ~in_range<V>(plus, t);
                     put(c, lanes, powers_any<V, N>(power, plus, fast, t));

@@ -89,7 +89,7 @@ template <class V> struct Vertical {
 
   private:
     template <int K, class Values> void direct(const Values &values, int64_t from, int64_t to) {
-        over_columns<V>(from, to, [&](int64_t c, auto n) SN_LAMBDA {
+        over_aligned<V>(sums, from, to, [&](int64_t c, auto n) SN_LAMBDA {
             v q[batch_rows + K - 1];
             SN_UNROLL for (int r = 0; r < batch_rows + K - 1; ++r) q[r] = Values::first(values, r, c, n);
             SN_UNROLL for (int r = 0; r < batch_rows; ++r)
@@ -99,46 +99,46 @@ template <class V> struct Vertical {
 
     // The blocks of the first batch's core, j of them in the second group.
     template <class Values> void start(const Values &values, int64_t j, int64_t from, int64_t to) {
-        over_columns<V>(from, to, [&](int64_t c, auto n) SN_LAMBDA {
+        over_aligned<V>(sums, from, to, [&](int64_t c, auto n) SN_LAMBDA {
             for (int64_t b = 0; b < blocks; ++b) {
                 const int64_t r = 7 + rest + 8 * b;
                 v sum = Values::first(values, r, c, n);
                 for (int i = 1; i < 8; ++i) sum = Values::add(values, r + i, c, n, sum);
-                V::store(block + slot(j + b, blocks) * pitch + c, sum);
+                store<V>(block + slot(j + b, blocks) * pitch + c, sum, n);
             }
-            suffix(j, c);
+            suffix(j, c, n);
             v sum = V::all(T(0));
             for (int64_t b = 0; b < j; ++b) sum = sum + V::load(block + b * pitch + c);
-            V::store(prefix + c, sum);
+            store<V>(prefix + c, sum, n);
         });
     }
-    SN_INLINE void suffix_of(T *block, int64_t pitch, int64_t blocks, int64_t j, int64_t c) {
+    template <class N> SN_INLINE void suffix_of(T *block, int64_t pitch, int64_t blocks, int64_t j, int64_t c, N n) {
         v sum = V::load(block + (blocks - 1) * pitch + c);
         for (int64_t b = blocks - 2; b >= j; --b) {
             sum = sum + V::load(block + b * pitch + c);
-            V::store(block + b * pitch + c, sum);
+            store<V>(block + b * pitch + c, sum, n);
         }
     }
-    void suffix(int64_t j, int64_t c) { suffix_of(block, pitch, blocks, j, c); }
+    template <class N> void suffix(int64_t j, int64_t c, N n) { suffix_of(block, pitch, blocks, j, c, n); }
 
     // The last batch left seven rows of the newest block in its slot; its eighth row is there now.
     template <class Values> void finish_block(const Values &values, int64_t j, int64_t from, int64_t to) {
         T *const newest = block + slot(j - 1, blocks) * pitch;
-        over_columns<V>(from, to, [&](int64_t c, auto n) SN_LAMBDA {
+        over_aligned<V>(sums, from, to, [&](int64_t c, auto n) SN_LAMBDA {
             const v sum = Values::add(values, height - 1, c, n, V::load(newest + c));
-            V::store(newest + c, sum);
+            store<V>(newest + c, sum, n);
             if (j == 0) {
-                suffix(0, c);
-                V::store(prefix + c, V::all(T(0)));
-            } else V::store(prefix + c, V::load(prefix + c) + sum);
+                suffix(0, c, n);
+                store<V>(prefix + c, V::all(T(0)), n);
+            } else store<V>(prefix + c, V::load(prefix + c) + sum, n);
         });
     }
 
     template <bool HasCore, class Values> void shared(const Values &values, int64_t j, int64_t from, int64_t to) {
         T *const oldest = block + j * pitch;
-        over_columns<V>(from, to, [&](int64_t c, auto n) SN_LAMBDA {
+        over_aligned<V>(sums, from, to, [&](int64_t c, auto n) SN_LAMBDA {
             v before[batch_rows], core = V::all(T(0));
-            if (HasCore) core = V::load(oldest + c) + V::load(prefix + c);
+            if (HasCore) core = load<V>(oldest + c, n) + load<V>(prefix + c, n);
             v sum = V::all(T(0));
             for (int64_t r = 6 + rest; r >= 7; --r) sum = Values::add(values, r, c, n, sum);
             before[7] = sum;
@@ -150,7 +150,7 @@ template <class V> struct Vertical {
                 V::store(sums + r * pitch + c, HasCore ? core + ends : ends);
                 if (r < 7) behind = Values::add(values, height + r, c, n, behind);
             }
-            if (HasCore) V::store(oldest + c, behind);
+            if (HasCore) store<V>(oldest + c, behind, n);
         });
     }
 };
@@ -224,14 +224,15 @@ template <class V, int K, bool Unit> struct Near {
     Near(const T *row, int64_t n, int64_t i, T *scratch)
         : step(Unit ? 1 : i), from(row - K / 2 * step), fours(scratch) {
         if constexpr (K >= 8 && Unit && V::W >= 8) {
-            v last = V::load(from + 3 - V::W), last_pair = last + V::template shift<V::W - 1>(last, last);
-            for (int64_t c = 0; c < n + K - 4; c += V::W) {
+            int64_t c = -since_vector<V>(fours);
+            v last = V::load(from + c + 3 - V::W), last_pair = last + V::template shift<V::W - 1>(last, last);
+            for (; c < n + K - 4; c += V::W) {
                 const v one = V::load(from + 3 + c), pair = one + V::template shift<V::W - 1>(last, one);
                 V::store(fours + c, V::template shift<V::W - 2>(last_pair, pair) + pair);
                 last = one, last_pair = pair;
             }
         } else if constexpr (K >= 8)
-            for (int64_t c = 0; c < n + (K - 4) * step; c += V::W)
+            for (int64_t c = -since_vector<V>(fours); c < n + (K - 4) * step; c += V::W)
                 V::store(fours + c, tree<4>([&](auto k) SN_LAMBDA { return V::load(from + c + k * step); }));
     }
     // The window of column c.
@@ -257,9 +258,10 @@ template <class V> struct Horizontal {
         : left(l), width(l + 1 + r), step(i), pitch(layout.pitch), level(scratch + at.levels) {}
 
     // out[c] = the sum over the window of row[c], c < n, and zeros in the vector after that. Reads up to two
-    // vectors beyond the last window.
+    // vectors beyond the last window; may write from the aligned vector before out on.
     void run(const T *row, int64_t n, T *out) const {
-        sum(row, n, out);
+        const int64_t back = since_vector<V>(row);
+        sum(row - back, n + back, out - back);
         V::store(out + n, V::all(T(0)));
     }
 
@@ -280,11 +282,11 @@ template <class V> struct Horizontal {
 
     // Calls body(c, lanes, sum) for c < n; frequent windows never leave the registers: by Near where body has much
     // arithmetic, by Rolling where it is light. What body stores is streamed from column `head` on, unless that is
-    // negative.
+    // negative: then vectors are aligned in `row`.
     template <bool Light = false, class Body>
     SN_INLINE void each(const Horizontal &h, const T *row, int64_t n, T *out, int64_t head, Body body) {
         if (V::streams && head >= 0) each_from<Light, Streamed>(h, row, n, out, head, body);
-        else each_from<Light, Whole>(h, row, n, out, 0, body);
+        else each_from<Light, Whole>(h, row, n, out, smaller(to_vector<V>(row), n), body);
     }
 
   private:
