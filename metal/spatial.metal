@@ -3,6 +3,7 @@
 #include "spatial_parameter_gradients.h"
 #include "spatial_general.h"
 #include "spatial_small.h"
+#include "spatial_planes.h"
 #include "spatial_simd.h"
 #include "spatial_interleaved.h"
 #include "spatial_strip.h"
@@ -43,10 +44,14 @@
     SPATIAL_ENTRY("spatial_" #pass "_interleaved_" #type "_" #k "_" #columns, \
                   spatial_##pass##_interleaved<type, k, columns, rows, channels>)
 
-#define SPATIAL_ODD_WINDOW(type)                   \
-    SPATIAL_SIMD_TABLE(SPATIAL_SIMD_ENTRY, type)   \
-    SPATIAL_STRIP_TABLE(SPATIAL_STRIP_ENTRY, type) \
-    SPATIAL_INTERLEAVED_TABLE(SPATIAL_INTERLEAVED_ENTRY, type)
+#define SPATIAL_PLANES_ENTRY(type, pass, k, side) \
+    SPATIAL_ENTRY("spatial_" #pass "_planes_" #type "_" #k "_" #side, spatial_##pass##_planes<type, k, side>)
+
+#define SPATIAL_ODD_WINDOW(type)                               \
+    SPATIAL_SIMD_TABLE(SPATIAL_SIMD_ENTRY, type)               \
+    SPATIAL_STRIP_TABLE(SPATIAL_STRIP_ENTRY, type)             \
+    SPATIAL_INTERLEAVED_TABLE(SPATIAL_INTERLEAVED_ENTRY, type) \
+    SPATIAL_PLANES_TABLE(SPATIAL_PLANES_ENTRY, type)
 
 SPATIAL_ANY_WINDOW(float)
 SPATIAL_ANY_WINDOW(half)

@@ -11,6 +11,7 @@
 #define SPATIAL_INTERLEAVED_COLUMNS 64 // columns of a threadgroup, in kernels for interleaved channels
 #define SPATIAL_SMALL_EACH 4           // elements of a thread, in kernels that take small planes whole
 #define SPATIAL_SMALL (SPATIAL_SMALL_EACH * SPATIAL_THREADS)
+#define SPATIAL_PLANES 32 // planes of a threadgroup, in kernels for planes of a known size
 #define SPATIAL_TILE_BITS 12
 #define SPATIAL_TILE (1 << SPATIAL_TILE_BITS) // floats of threadgroup memory where window sums are added up
 

@@ -50,4 +50,13 @@
     entry(argument, gradient, 11, 2, 2, 8)         \
     entry(argument, gradient, 13, 2, 4, 8)         \
     entry(argument, gradient, 15, 2, 2, 8)
+
+// Planes of side x side. entry(argument, pass, k, side)
+#define SPATIAL_PLANES_TABLE(entry, argument) \
+    entry(argument, forward, 3, 7)            \
+    entry(argument, forward, 5, 7)            \
+    entry(argument, forward, 7, 7)            \
+    entry(argument, gradient, 3, 7)           \
+    entry(argument, gradient, 5, 7)           \
+    entry(argument, gradient, 7, 7)
 // clang-format on

@@ -1,11 +1,12 @@
 """Speed of the Metal kernels on an NVIDIA GPU, beside the device copy and PyTorch, with their errors.
 
-    python tests/gpu/bench.py [--peers float] [--dtype float,half] [--cases NAME,...] [--out FILE]
+    python tests/gpu/bench.py [--peers float] [--dtype float,half] [--cases NAME,...] [--design NAME] [--out FILE]
 
 Every row is checked against float64 in the same run, its output poisoned first. `of copy` is the least traffic
 (8 bytes an element forward, 12 gradient, half that in half precision) over the rate of a device-to-device copy of
 the same tensor. --peers adds PyTorch for those dtypes: eager, torch.compile, and torch.compile of the formula with two
-one-dimensional pools ("separable"), which is the fair peer.
+one-dimensional pools ("separable"), which is the fair peer. --design times the kernels of one design (launch.py) in
+place of those that the library would choose.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from pathlib import Path
 
 import gpu as cuda
 import msl
+from launch import DESIGNS
 
 CASES = {
     "56": ((32, 64, 56, 56), 5, False),
@@ -111,7 +113,7 @@ def peers(images, k, beta=0.75):
     return found
 
 
-def row(gpu, name, dtype, with_peers):
+def row(gpu, name, dtype, with_peers, design):
     from timing import Images
 
     shape, k, nhwc = CASES[name]
@@ -121,7 +123,7 @@ def row(gpu, name, dtype, with_peers):
     others = peers(images, k) if with_peers else {}
     found = []
     for which in ("forward", "gradient"):
-        launch = images.best_launch(gpu, which, k)
+        launch = images.best_launch(gpu, which, k, design=design)
         entry = {
             "case": name,
             "shape": shape,
@@ -135,7 +137,7 @@ def row(gpu, name, dtype, with_peers):
         }
         entry["seconds"] = images.seconds(gpu, which, launch)
         entry["of copy"] = images.moved(which) / rate / entry["seconds"]
-        launch = images.best_launch(gpu, which, k, beta=5.0)
+        launch = images.best_launch(gpu, which, k, beta=5.0, design=design)
         entry["error beta 5"] = error(gpu, images, which, launch, k, 5.0)
         entry["of copy beta 5"] = images.moved(which) / rate / images.seconds(gpu, which, launch)
         for (p, form), seconds in others.items():
@@ -171,6 +173,7 @@ def main():
     parser.add_argument("--peers", default="", help="dtypes, such as float,half")
     parser.add_argument("--dtype", default="float,half")
     parser.add_argument("--cases", default=",".join(CASES))
+    parser.add_argument("--design", default="automatic", choices=DESIGNS)
     parser.add_argument("--out", default=None)
     arguments = parser.parse_args()
     reason = cuda.why_not()
@@ -189,7 +192,7 @@ def main():
     rows = []
     for name in arguments.cases.split(","):
         for dtype in arguments.dtype.split(","):
-            for entry in row(gpu, name, dtype, dtype in arguments.peers.split(",")):
+            for entry in row(gpu, name, dtype, dtype in arguments.peers.split(","), arguments.design):
                 rows.append(entry)
                 print(line(entry), flush=True)
     if arguments.out:

@@ -192,6 +192,20 @@ def small():
             )
 
 
+def planes():
+    """Planes of a known size, in one run and apart: fewer than a threadgroup takes, as many, and some more."""
+    layouts = itertools.cycle(["odd", "nhwc", "reversed", "strided", "transposed", "padded"])
+    counts = itertools.cycle([(1, 5), (8, 4), (3, 11), (1, 1), (5, 13)])
+    dtypes = itertools.cycle(["float", "half", "bfloat"])
+    betas = itertools.cycle([(0.75, 1.1), (5.0, 1.0), (-1.5, 2.0), (0.5, 0.3)])
+    for k, which, aligned, _ in itertools.product((3, 5, 7), ("forward", "gradient"), (True, False), range(3)):
+        beta, delta = next(betas)
+        operation = Operation(which, (k, k), 1.3, beta, delta, dtype=next(dtypes), design="planes", aligned=aligned)
+        yield Case(operation, (*next(counts), 7, 7))
+        if not aligned:
+            yield Case(operation, (*next(counts), 7, 7), next(layouts))
+
+
 def special():
     """T at and below zero, exponents of zero, inputs that are not finite: nan and inf where IEEE pow has them, and
     nowhere else."""
@@ -308,4 +322,5 @@ def every():
     yield from simd()
     yield from strips()
     yield from small()
+    yield from planes()
     yield from special()

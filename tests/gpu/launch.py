@@ -13,7 +13,7 @@ NATIVE = msl.ROOT / "native"
 PASSES = {"forward": 0, "gradient": 1, "jvp": 2, "parameter_gradients": 3}
 DTYPES = {"half": 1, "bfloat": 2, "float": 3}
 ITEMSIZE = {"half": 2, "bfloat": 2, "float": 4}
-DESIGNS = {"automatic": 0, "plain": 1, "general": 2, "simd": 3, "strip": 4, "interleaved": 5, "small": 6}
+DESIGNS = {"automatic": 0, "plain": 1, "general": 2, "simd": 3, "strip": 4, "interleaved": 5, "small": 6, "planes": 7}
 
 
 @dataclass(frozen=True)

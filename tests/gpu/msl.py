@@ -130,6 +130,8 @@ def threads(instance: Instance) -> int:
         return numbers[3] // numbers[1]  # k, columns, rows, width, each
     if kernel.endswith("_interleaved"):
         return 64 // numbers[1] * numbers[3]  # k, columns, rows, channels
+    if kernel.endswith("_planes"):
+        return 32 * numbers[1]  # k, side
     return 128 if kernel.endswith("_simd") else 256
 
 

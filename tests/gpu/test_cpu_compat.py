@@ -6,6 +6,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -27,7 +28,7 @@ def kernels():
     return msl.cpu(msl.load())
 
 
-@pytest.mark.parametrize(("which", "design"), CASES, ids="-".join)
+@pytest.mark.parametrize(("which", "design"), CASES, ids=map("-".join, CASES))
 def test_against_float64(which, design, kernels, record_property):
     errors = {c: check_cpu.check(functools.partial(check_cpu.run, kernels), c) for c in CASES[which, design]}
     for dtype in ("float", "half", "bfloat"):
@@ -47,27 +48,59 @@ def test_every_kernel_of_odd_windows_is_launched():
             launched.update(launch.make_launch(case.operation, case.shape, strides).names)
     known = {i.name for i in msl.load().instances}
     assert launched <= known
-    words = ("_simd_float_", "_strip_float_", "_interleaved_float_")
+    words = ("_simd_float_", "_strip_float_", "_interleaved_float_", "_planes_float_")
     assert {n for n in known if any(w in n for w in words)} - launched == set()
 
 
-@pytest.mark.parametrize(
-    ("what", "text", "instead"),
-    [
-        ("a missing barrier", "threadgroup_barrier(mem_flags::mem_threadgroup);", ""),
-        ("windows one row too low", "row + half_k - newest", "row + half_k + 1 - newest"),
-        ("an output not written", "if (place.owned && row + r < place.last)", "if (place.owned && row + r < 3)"),
-    ],
-)
-def test_planted_errors_are_found(what, text, instead):
+PLANTED = [
+    ("interleaved", "a missing barrier", "threadgroup_barrier(mem_flags::mem_threadgroup);", ""),
+    ("interleaved", "windows one row too low", "row + half_k - newest", "row + half_k + 1 - newest"),
+    (
+        "interleaved",
+        "an output not written",
+        "if (place.owned && row + r < place.last)",
+        "if (place.owned && row + r < 3)",
+    ),
+    ("planes", "a missing barrier", "threadgroup_barrier(mem_flags::mem_threadgroup);", ""),
+    ("planes", "windows one sample too short", "j <= i + half_k", "j < i + half_k"),
+    ("planes", "elements after the last vector not written", "to[i] = T(", "if (i < 0) to[i] = T("),
+]
+
+
+@pytest.mark.parametrize(("design", "what", "text", "instead"), PLANTED, ids=[f"{d}: {w}" for d, w, _, _ in PLANTED])
+def test_planted_errors_are_found(design, what, text, instead):
+    """The first case of the design that is in float, takes 5 x 5 windows and vectors, and ends beside a vector."""
+    name, whole = {"interleaved": ("interleaved_float_5_4", 4), "planes": ("planes_float_5_7", 7)}[design]
     case = next(
         c
-        for c in CASES["forward", "interleaved"]
-        if c.operation.dtype == "float" and c.shape[3] % 4 == 0 and c.operation.kernel == (5, 5)
+        for c in CASES["forward", design]
+        if c.operation.dtype == "float" and c.shape[3] % whole == 0 and c.operation.kernel == (5, 5)
     )
     library = msl.load()
     assert text in library.text
     broken = msl.Library(library.text.replace(text, instead), library.instances)
-    names = ["spatial_forward_interleaved_float_5_4"]
+    names = [f"spatial_forward_{name}"]
     assert check_cpu.check(functools.partial(check_cpu.run, msl.cpu(library, names)), case) < 2e-6
     assert not check_cpu.check(functools.partial(check_cpu.run, msl.cpu(broken, names)), case) < 1e-3
+
+
+@pytest.mark.parametrize(
+    ("shape", "kernel", "edge"),
+    [((2, 3, 7, 8), (5, 5), "zero"), ((2, 3, 7, 7), (9, 9), "zero"), ((2, 3, 7, 7), (5, 5), "clamp")],
+)
+def test_planes_of_other_sizes_are_refused(shape, kernel, edge):
+    operation = launch.Operation("gradient", kernel, edge=edge, design="planes")
+    images = kernel_cases.random_arrays(kernel_cases.Case(operation, shape))
+    with pytest.raises(ValueError, match="no kernel of the asked design takes this window, pass and size"):
+        launch.make_launch(operation, shape, [view.strides for _, view in images])
+
+
+@pytest.mark.parametrize("which", ["forward", "gradient"])
+def test_planes_have_the_same_bits_in_every_layout(which, kernels):
+    operation = launch.Operation(which, (5, 5), 1.3, 0.75, design="planes")
+    found = []
+    for layout in ("nchw", "odd", "nhwc", "reversed", "strided", "transposed", "padded"):
+        for aligned in (False, True) if layout == "nchw" else (False,):
+            case = kernel_cases.Case(operation.with_(aligned=aligned), (3, 11, 7, 7), layout)
+            found.append(check_cpu.check(functools.partial(check_cpu.run, kernels), case, want_output=True)[1])
+    assert all(np.array_equal(found[0], other) for other in found[1:])

@@ -51,6 +51,7 @@ def test_kernels_compile(nvrtc, planted):
         "spatial_parameter_gradients_half",
         "spatial_square_sums_bfloat",
         "spatial_gradient_small_half",
+        "spatial_gradient_planes_half_5_7",
         "spatial_gradient_simd_half_5_2",
         "spatial_forward_strip_float_31_1",
         "spatial_gradient_interleaved_bfloat_5_4",

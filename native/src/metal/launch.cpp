@@ -45,6 +45,7 @@ class Builder {
             case Design::simd: build_simd(); break;
             case Design::interleaved: build_interleaved(); break;
             case Design::strip: build_strip(); break;
+            case Design::planes: build_planes(); break;
             default: build_general();
             }
         }
@@ -65,7 +66,8 @@ class Builder {
     }
 
     bool in_one_pass() const {
-        return design_ == Design::simd || design_ == Design::interleaved || design_ == Design::strip;
+        return design_ == Design::simd || design_ == Design::interleaved || design_ == Design::strip ||
+               design_ == Design::planes;
     }
 
     bool is_gradient() const { return problem_.pass == SN_GRADIENT; }
@@ -123,10 +125,13 @@ class Builder {
     // One dispatch of a kernel that walks down strips.
     void add_strips(SpatialParams &p, const char *design, int64_t side_by_side, int32_t threads, int32_t tasks_each) {
         set_segments(p, walk_, problem_.dtype, options_, side_by_side, threads, tasks_each);
+        add_walk(p, design, ceil_div(p.tasks, tasks_each), threads);
+    }
+    // One dispatch of a kernel for an odd square window.
+    void add_walk(const SpatialParams &p, const char *design, int64_t groups, int32_t threads) {
         char name[64];
         std::snprintf(name, sizeof name, "spatial_%s_%s_%s_%d_%d", is_gradient() ? "gradient" : "forward", design,
                       type_, walk_.k, walk_.columns);
-        const int64_t groups = ceil_div(p.tasks, tasks_each);
         Dispatch &d = is_gradient() ? add(name, false, {operand(0), operand(1), operand(2)}, groups, p)
                                     : add(name, false, {operand(0), operand(1)}, groups, p);
         d.threads = uint32_t(threads);
@@ -188,6 +193,27 @@ class Builder {
             p.strips = 1;
         }
         add_strips(p, "strip", int64_t(p.planes) * p.strips, lanes, 1);
+    }
+
+    // Whether the planes of every image lie one after another.
+    bool in_one_run() const {
+        bool run = true;
+        for (int i = 0; i < problem_.n_images; ++i) {
+            const SpatialStrides &s = shape_.image[i];
+            run = run && s.column == 1 && s.row == shape_.width;
+            int64_t step = plane();
+            for (int axis = SPATIAL_BATCH_AXES - 1; axis >= 0; step *= shape_.batch[axis--])
+                run = run && (shape_.batch[axis] == 1 || s.batch[axis] == step);
+        }
+        return run;
+    }
+
+    void build_planes() {
+        SpatialParams p = base_;
+        bool whole = options_.aligned;
+        for (int i = 0; i < problem_.n_images; ++i) whole = whole && offsets_[i] % 16 == 0;
+        p.aligned = !in_one_run() ? SPATIAL_APART : whole ? 4 : 1;
+        add_walk(p, "planes", ceil_div(p.planes, SPATIAL_PLANES), SPATIAL_PLANES * walk_.width);
     }
 
     enum Side { forward_side, adjoint_side };

@@ -34,7 +34,8 @@ struct Launch {
 };
 
 // Which kernels: the fastest that take the problem, or those of one design, for tests.
-enum class Design : int32_t { automatic, plain, general, simd, strip, interleaved, small };
+// `planes` is never chosen automatically: no GPU has timed it yet.
+enum class Design : int32_t { automatic, plain, general, simd, strip, interleaved, small, planes };
 
 struct LaunchOptions {
     Design design = Design::automatic;

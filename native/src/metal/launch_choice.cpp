@@ -36,9 +36,11 @@ constexpr sn_pass forward = SN_FORWARD, gradient = SN_GRADIENT;
 constexpr Walk walks[] = {
 #define SPATIAL_WALK_SIMD(design, pass, k, columns, rows) {design, pass, k, columns, rows, 0},
 #define SPATIAL_WALK_STRIP(design, pass, k, columns, rows, width, each) {design, pass, k, columns, rows, width},
+#define SPATIAL_WALK_PLANES(design, pass, k, side) {design, pass, k, side, side, side},
 #define SPATIAL_WALK_INTERLEAVED(design, pass, k, columns, rows, channels) {design, pass, k, columns, rows, channels},
     SPATIAL_SIMD_TABLE(SPATIAL_WALK_SIMD, Design::simd) SPATIAL_STRIP_TABLE(SPATIAL_WALK_STRIP, Design::strip)
-        SPATIAL_INTERLEAVED_TABLE(SPATIAL_WALK_INTERLEAVED, Design::interleaved)};
+        SPATIAL_INTERLEAVED_TABLE(SPATIAL_WALK_INTERLEAVED, Design::interleaved)
+            SPATIAL_PLANES_TABLE(SPATIAL_WALK_PLANES, Design::planes)};
 static_assert(SPATIAL_INTERLEAVED_COLUMNS % 4 == 0, "threads of an interleaved kernel take 2 or 4 columns");
 
 struct Roles {
@@ -138,6 +140,7 @@ std::optional<Walk> find_walk(Design design, const Problem &problem, const Spati
     std::optional<Walk> found;
     for (const Walk &walk : walks)
         if (walk.design == design && walk.pass == problem.pass && walk.k == k &&
+            (design != Design::planes || (shape.height == walk.width && shape.width == walk.width)) &&
             (!found || shape.width % found->columns != 0))
             found = walk;
     return found;
@@ -182,13 +185,14 @@ Choice choose(const Problem &problem, const SpatialParams &shape, const LaunchOp
     if (options.design == Design::small && !tiny)
         fail(SN_UNSUPPORTED, "the kernels for small planes take images of at most 32 x 32, but this one is %d x %d",
              shape.height, shape.width);
-    if (options.design != Design::simd && options.design != Design::strip && options.design != Design::interleaved)
+    if (options.design == Design::plain || options.design == Design::general || options.design == Design::small)
         return {options.design, {}};
     const auto asked = walk(options.design);
     if (!asked)
-        fail(SN_UNSUPPORTED,
-             "no kernel of the asked design takes this window and pass: spatial_table.h lists odd square ones, "
-             "for edge zero");
+        fail(
+            SN_UNSUPPORTED,
+            "no kernel of the asked design takes this window, pass and size: spatial_table.h lists odd square windows, "
+            "for edge zero");
     return {options.design, *asked};
 }
 

@@ -21,12 +21,12 @@ struct Walk {
     sn_pass pass;
     int32_t k;
     int32_t columns, rows; // of a thread, of a step
-    int32_t width;         // of a threadgroup: columns of a strip, channels of an interleaved kernel
+    int32_t width;         // of a threadgroup: columns of a strip, channels of an interleaved kernel; of a plane
 };
 
 struct Choice {
     Design design; // any but automatic
-    Walk walk;     // of the designs for odd square windows: simd, strip, interleaved
+    Walk walk;     // of the designs for odd square windows: simd, strip, interleaved, planes
 };
 
 // Throws sn::Error where the asked design does not take the problem.
