@@ -195,24 +195,11 @@ class Builder {
         add_strips(p, "strip", int64_t(p.planes) * p.strips, lanes, 1);
     }
 
-    // Whether the planes of every image lie one after another.
-    bool in_one_run() const {
-        bool run = true;
-        for (int i = 0; i < problem_.n_images; ++i) {
-            const SpatialStrides &s = shape_.image[i];
-            run = run && s.column == 1 && s.row == shape_.width;
-            int64_t step = plane();
-            for (int axis = SPATIAL_BATCH_AXES - 1; axis >= 0; step *= shape_.batch[axis--])
-                run = run && (shape_.batch[axis] == 1 || s.batch[axis] == step);
-        }
-        return run;
-    }
-
     void build_planes() {
         SpatialParams p = base_;
         bool whole = options_.aligned;
         for (int i = 0; i < problem_.n_images; ++i) whole = whole && offsets_[i] % 16 == 0;
-        p.aligned = !in_one_run() ? SPATIAL_APART : whole ? 4 : 1;
+        p.aligned = !in_one_run(shape_, problem_.n_images) ? SPATIAL_APART : whole ? 4 : 1;
         add_walk(p, "planes", ceil_div(p.planes, SPATIAL_PLANES), SPATIAL_PLANES * walk_.width);
     }
 

@@ -196,6 +196,18 @@ Choice choose(const Problem &problem, const SpatialParams &shape, const LaunchOp
     return {options.design, *asked};
 }
 
+bool in_one_run(const SpatialParams &p, int n_images) {
+    bool run = true;
+    for (int i = 0; i < n_images; ++i) {
+        const SpatialStrides &s = p.image[i];
+        run = run && s.column == 1 && s.row == p.width;
+        int64_t step = int64_t(p.height) * p.width;
+        for (int axis = SPATIAL_BATCH_AXES - 1; axis >= 0; step *= p.batch[axis--])
+            run = run && (p.batch[axis] == 1 || s.batch[axis] == step);
+    }
+    return run;
+}
+
 void set_strips(SpatialParams &p, int32_t lanes, int32_t columns, int32_t margin, int32_t zeros) {
     const int32_t wanted = int32_t(ceil_div(p.width, columns));
     if (wanted + zeros <= lanes) {

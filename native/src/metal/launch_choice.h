@@ -32,6 +32,9 @@ struct Choice {
 // Throws sn::Error where the asked design does not take the problem.
 Choice choose(const Problem &problem, const SpatialParams &shape, const LaunchOptions &options);
 
+// Whether the planes of every image lie one after another.
+bool in_one_run(const SpatialParams &p, int n_images);
+
 // Cuts the width into strips of `lanes` lanes of `columns` columns, of which `margin` on each side, twice for the
 // gradient, are computed only for their neighbours. `zeros` lanes must stand beside a whole image.
 void set_strips(SpatialParams &p, int32_t lanes, int32_t columns, int32_t margin, int32_t zeros);
