@@ -43,6 +43,8 @@ cdef class Bound:
         self.taken += 1
         self.operands = (*inputs, out)
         for i in range(n):
+            look_again(self.operands[i], names[i] if i < n - 1 else "out", i == n - 1, &self.a[i])
+        for i in range(n):
             self.objects[i] = <PyObject *>self.operands[i]
             self.moves[i] = isinstance(self.operands[i], ndarray)
             self.data[i] = self.a[i].data

@@ -11,7 +11,7 @@ from cpython.buffer cimport PyBUF_RECORDS_RO, PyBuffer_Release, PyObject_CheckBu
 from cpython.mem cimport PyMem_Free, PyMem_Malloc
 from cpython.pycapsule cimport PyCapsule_GetPointer, PyCapsule_IsValid, PyCapsule_New
 from cpython.ref cimport Py_DECREF, Py_INCREF, PyObject
-from libc.stdint cimport int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
+from libc.stdint cimport INT64_MAX, int32_t, int64_t, uint8_t, uint16_t, uint32_t, uint64_t
 from libc.string cimport memcpy
 
 import sys
@@ -292,6 +292,8 @@ cdef class Spatial:
             taken += 1
             take(x, "x", False, &a[1], &hold[1])
             taken += 1
+            look_again(grad_y, "grad_y", False, &a[0])
+            look_again(x, "x", False, &a[1])
             run(self, SN_PARAMETER_GRADIENTS, a, 2, 3)
         finally:
             for i in range(taken):

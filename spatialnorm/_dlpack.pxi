@@ -78,12 +78,16 @@ cdef int take_dlpack(object o, str name, bint writable, sn_array *a, Hold *hold)
     if writable and flags & 1:
         raise read_only(name)
     a.data = <char *>tensor.data + tensor.byte_offset if tensor.data != NULL else NULL
+    if tensor.ndim < 0 or (tensor.ndim > 0 and tensor.shape == NULL):
+        raise BufferError(f"{name} must export a shape of as many sizes as it has axes")
     a.ndim = tensor.ndim
     a.shape = tensor.shape
     itemsize = {SN_FLOAT32: 4, SN_FLOAT64: 8}.get(a.dtype, 2)
     c_strides(name, a, itemsize, hold)
     if tensor.strides != NULL:
         for k in range(a.ndim):
+            if not -(INT64_MAX // 8) <= tensor.strides[k] <= INT64_MAX // 8:
+                raise ValueError(f"stride {k} of {name} must fit 64 bits in bytes, but is {tensor.strides[k]} elements")
             hold.strides[k] = tensor.strides[k] * itemsize
     Py_INCREF(capsule)
     hold.capsule = <PyObject *>capsule

@@ -137,11 +137,26 @@ cdef int take_ndarray(object o, str name, bint writable, sn_array *a) except -1:
     return 0
 
 
+cdef int look_again(object o, str name, bint writable, sn_array *a) except -1:
+    """View a NumPy array anew after all operands were taken: the owner of a later one may have changed it meanwhile.
+
+    No code of theirs runs here. Other objects' memory stays as it is while it is lent.
+    """
+    if not isinstance(o, ndarray):
+        return 0
+    if dtype_of(sn_ndarray_number(o)) != a.dtype or (writable and not sn_ndarray_writeable(o)):
+        raise ValueError(f"{name} must stay as it is during the call, but another operand's code changed it")
+    sn_ndarray_view(o, a)
+    return 0
+
+
 cdef int take_buffer(object o, str name, bint writable, sn_array *a, Hold *hold) except -1:
     cdef Py_buffer *b = &hold.buffer
     PyObject_GetBuffer(o, b, PyBUF_RECORDS_RO)
     try:
-        text = "B" if b.format == NULL else b.format.decode()
+        if (b.shape == NULL and b.ndim != 0) or b.suboffsets != NULL:
+            raise BufferError(f"{name} must lend its buffer with a shape and without suboffsets")
+        text = "B" if b.format == NULL else b.format.decode("utf-8", "replace")
         a.dtype = dtype_of_format(text, b.itemsize)
         if a.dtype == UNKNOWN:
             if text[:1] in ((">", "!") if little_endian else ("<",)) and text[1:] in ("e", "f", "d"):

@@ -154,6 +154,8 @@ cdef object apply_other(Spatial spatial, sn_pass which, int n, PyObject **object
             out = new_array(<object>objects[0], &a[0])
         take(out, "out", True, &a[n - 1], &hold[n - 1])
         taken += 1
+        for i in range(n):
+            look_again(<object>objects[i] if i < n - 1 else out, names[i] if i < n - 1 else "out", i == n - 1, &a[i])
         run(spatial, which, a, n, n)
     finally:
         for i in range(taken):

@@ -54,9 +54,9 @@ unsigned check_run(const sn_plan *plan, void *const *data, int n_data) {
     if (n_data != problem.n_operands || !data)
         sn::fail(SN_INVALID_ARGUMENT, "data must hold the plan's %d pointers, not %d", problem.n_operands,
                  data ? int(n_data) : 0);
-    if (problem.elements != 0)
-        for (int i = 0; i < n_data; ++i)
-            if (!data[i]) sn::fail(SN_INVALID_ARGUMENT, "data[%d] (%s) must not be NULL", i, problem.operands[i].name);
+    for (int i = 0; i < n_data; ++i) // images without elements may be nowhere
+        if (!data[i] && (problem.elements != 0 || i >= problem.n_images))
+            sn::fail(SN_INVALID_ARGUMENT, "data[%d] (%s) must not be NULL", i, problem.operands[i].name);
     return sn::check_overlap(problem, data);
 }
 

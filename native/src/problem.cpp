@@ -110,7 +110,7 @@ void measure(Layout &layout, const sn_array &a) {
     }
     layout.last = plus(layout.last, itemsize(a.dtype), what);
     // Kernels look a few rows past either end before they clip.
-    times(plus(layout.last, -layout.first, what), 4, what);
+    times(plus(layout.last, times(layout.first, -1, what), what), 4, what);
 }
 
 Strided strided(const Problem &problem, const Layout &layout) {

@@ -111,8 +111,9 @@ def build(description: Any) -> Graph:
     GraphError
         It describes none.
     """
-    if _get(description, "format") != FORMAT or _get(description, "version") != VERSION:
-        _fail("format and version", f"{FORMAT!r} and {VERSION}", [description["format"], description["version"]])
+    name, version = _get(description, "format"), _get(description, "version")
+    if name != FORMAT or version != VERSION:
+        _fail("format and version", f"{FORMAT!r} and {VERSION}", [name, version])
     images = [_make_image(image) for image in _get(description, "images", list)]
     _make_nodes(_get(description, "nodes", list), images)
     results = [_pick(images, "results", i) for i in _get(description, "results", list)]

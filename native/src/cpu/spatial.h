@@ -20,9 +20,9 @@ constexpr int max_levels = 13;  // of horizontal sums, 4^13 = 2^26 columns
 // How one operand's block lies in memory; strides in bytes.
 struct Access {
     int64_t height, width, inner;
-    bool dense;  // a row is L samples side by side
-    bool across; // max_lanes planes, whose rows are contiguous, are a block's innermost samples
-    bool direct; // and in the type of the arithmetic: kernels read and write it where it lies
+    bool dense = false;  // a row is L samples side by side
+    bool across = false; // max_lanes planes, whose rows are contiguous, are a block's innermost samples
+    bool direct = false; // and in the type of the arithmetic: kernels read and write it where it lies
 };
 
 // A vertical and horizontal window sum's working memory, as offsets into a thread's scratch (in samples).
