@@ -1,0 +1,140 @@
+"""Build core and test programs under sanitizers, and run them: `make asan`, `make tsan`.
+
+    python tests/sanitizers/build.py address|thread [--quick]
+
+`address` is AddressSanitizer with UndefinedBehaviorSanitizer. With --quick the core has the scalar target alone: the
+vector targets take minutes to compile under a sanitizer, and test_guards.py watches their memory by the machine's
+own means. Needs g++ or clang with its sanitizers' libraries, and an environment with the package's test extra.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+sys.path.insert(0, str(ROOT / "native"))
+
+import build_native  # noqa: E402
+
+SANITIZERS = {
+    # Every finding ends the program; float division by zero is IEEE arithmetic, as specified.
+    "address": ["-fsanitize=address,undefined", "-fno-sanitize-recover=undefined", "-fno-omit-frame-pointer"],
+    "thread": ["-fsanitize=thread"],
+}
+COMMON = ["-O1", "-g", "-U_FORTIFY_SOURCE", "-D_FORTIFY_SOURCE=0", "-Wno-cpp"]
+# What a program of tests/ is made of, relative to tests/.
+PROGRAMS = {
+    "run_cases": ["native/run_cases.cpp", "native/table.cpp"],
+    "threads": ["native/threads.cpp"],
+    "guards": ["sanitizers/guards.cpp"],
+    "stress": ["sanitizers/stress.cpp"],
+}
+
+
+def run(*command: object, **environment: str) -> None:
+    print("$", shlex.join(map(str, command)), flush=True)
+    done = subprocess.run([str(c) for c in command], env={**os.environ, **environment}, check=False)
+    if done.returncode:
+        sys.exit(f"{command[0]} ended with status {done.returncode}")
+
+
+def build_core(kind: str, quick: bool) -> Path:
+    own = {"CXXFLAGS": shlex.join([*COMMON, *SANITIZERS[kind]]), "LDFLAGS": shlex.join(SANITIZERS[kind])}
+    before = {name: os.environ.pop(name, None) for name in own}
+    os.environ.update(own)
+    if quick:
+        build_native.TARGETS = {}
+    folder = ROOT / "build" / f"sanitizer-{kind}{'-quick' if quick else ''}"
+    try:
+        return build_native.Core(folder=folder).build()
+    finally:  # the package's own build, below, is the plain one
+        for name, value in before.items():
+            del os.environ[name]
+            if value is not None:
+                os.environ[name] = value
+
+
+def build_program(name: str, kind: str, library: Path) -> Path:
+    program = library.parent / name
+    sources = [ROOT / "tests" / source for source in PROGRAMS[name]]
+    flags = ["-std=c++17", "-pthread", *COMMON, *SANITIZERS[kind], f"-I{ROOT / 'native' / 'include'}"]
+    run(*build_native.compiler(), *flags, *sources, library, "-o", program, f"-Wl,-rpath,{library.parent}")
+    return program
+
+
+def build_package(kind: str, library: Path) -> Path:
+    """Lay the package with a sanitized extension beside the library; return the folder for PYTHONPATH."""
+    folder = library.parent / "package"
+    flags = shlex.join([*COMMON, *SANITIZERS[kind], "-Wno-error"])
+    build = ["build", "--build-base", library.parent / "python", "--build-lib", folder]
+    run(sys.executable, ROOT / "setup.py", "-q", *build, CFLAGS=flags)
+    shutil.copy(library, folder / "spatialnorm" / "lib" / library.name)  # in place of the plain one
+    return folder
+
+
+def runtime(name: str) -> str:
+    """Return the path of a sanitizer's library, which must be loaded before Python."""
+    found = subprocess.run(
+        [*build_native.compiler(), f"-print-file-name={name}"], capture_output=True, text=True, check=True
+    )
+    return found.stdout.strip()
+
+
+# The package's tests of everything that lends memory or breaks a rule; the kernels have the native programs.
+PYTHON_TESTS = ["test_buffers", "test_errors", "test_bind", "test_inplace", "test_sequence"]
+
+
+def check_address(quick: bool) -> None:
+    library = build_core("address", quick)
+    options = {"UBSAN_OPTIONS": "print_stacktrace=1", "ASAN_OPTIONS": "detect_stack_use_after_return=1"}
+    isas = ["scalar"] if quick else ["scalar", "avx2", "avx512"]
+    table = library.parent / "table"
+    run(sys.executable, ROOT / "tests" / "native" / "make_cases.py", table)
+    for isa in isas:
+        run(build_program("run_cases", "address", library), table, SPATIALNORM_ISA=isa, **options)
+        run(build_program("threads", "address", library), SPATIALNORM_ISA=isa, **options)
+        step = "331" if quick else "41"
+        run(build_program("guards", "address", library), "1", step, SPATIALNORM_ISA=isa, **options)
+    package = build_package("address", library)
+    tests = [ROOT / "tests" / f"{name}.py" for name in PYTHON_TESTS] + [ROOT / "tests" / "fuzz"]
+    preload = f"{runtime('libasan.so')} {runtime('libubsan.so')}"
+    environment = {
+        "LD_PRELOAD": preload,
+        "PYTHONPATH": str(package),
+        "PYTHONMALLOC": "malloc",  # every object has its own memory, and its own end
+        "ASAN_OPTIONS": "detect_leaks=0",  # of the interpreter, at its end; tests/soak counts ours
+        "UBSAN_OPTIONS": "print_stacktrace=1",
+    }
+    pytest = ["-q", "-p", "no:cacheprovider", "-k", "not subprocess and not libfuzzer"]
+    run(sys.executable, "-P", "-m", "pytest", *pytest, *tests, **environment)
+
+
+def check_thread(quick: bool) -> None:
+    library = build_core("thread", quick)
+    options = {"TSAN_OPTIONS": "halt_on_error=1:die_after_fork=0"}
+    for isa in ["scalar"] if quick else ["scalar", "avx2", "avx512"]:
+        run(build_program("threads", "thread", library), SPATIALNORM_ISA=isa, **options)
+        rounds = "2" if quick else "20"
+        run(build_program("stress", "thread", library), rounds, SPATIALNORM_ISA=isa, **options)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Build core and test programs under sanitizers, and run them.")
+    parser.add_argument("kind", choices=SANITIZERS)
+    parser.add_argument("--quick", action="store_true", help="the scalar target alone, fewer cases")
+    options = parser.parse_args()
+    try:
+        (check_address if options.kind == "address" else check_thread)(options.quick)
+    except build_native.BuildError as error:
+        sys.exit(str(error))
+
+
+if __name__ == "__main__":
+    main()
