@@ -19,7 +19,7 @@ def at(offset, values):
 
 
 def test_places():
-    view, _ = at(3, np.zeros((ROWS, 300), "f4"))
+    view, _ = at(3, np.zeros((ROWS, 600), "f4"))
     assert view.ctypes.data % 128 == 12
     assert view.strides[0] % 128 == 0
 
@@ -27,7 +27,7 @@ def test_places():
 @cpu_only
 @each_dtype
 @pytest.mark.parametrize("edge", EDGES)
-@pytest.mark.parametrize("width", [257, 300, 6200])
+@pytest.mark.parametrize("width", [520, 600, 6200])
 @pytest.mark.parametrize("kernel_size", [3, 9, (16, 15), (17, 70)], ids=str)
 def test_every_alignment(kernel_size, width, edge, dtype):
     case = Case((ROWS, width), kernel_size, edge=edge)

@@ -19,7 +19,7 @@ constexpr int64_t samples_per_thread = 32768;
 // from memory first.
 constexpr int64_t streamed_bytes = int64_t(4) << 20;
 // Rows as long as this, and alike in it, are computed in vectors that are aligned in the input.
-constexpr int64_t aligned_samples = 256;
+constexpr int64_t aligned_samples = 512;
 // Rows of a piece of the parameter gradients: fixed, so that the sums do not depend on how work is split.
 constexpr int64_t band_rows = 64;
 // Channels of a block where all of them would make too long a step (NHWC with many channels, wide windows).
@@ -159,14 +159,23 @@ template <class T> class SpatialPlan final : public sn_plan {
         group.tile = round_up((job.L + tiles - 1) / tiles, max_lanes);
     }
 
-    // Processors take a load for one that must wait if a store some instructions before it went to the same place in
-    // another page, and long rows of inputs and outputs mostly begin at the same place of a page. So in scratch all of
-    // them begin 192 bytes after a multiple of 512: measured, next to nothing behind and not much before them is slow.
-    static constexpr int64_t page = 4096;
-    // The next length, in samples, whose bytes leave `rest` over a multiple of `period`.
-    static int64_t aliasing(int64_t n, int64_t rest, int64_t period) {
-        const int64_t size = sizeof(T), bytes = n * size;
-        return (bytes + ((rest - bytes) % period + period) % period) / size;
+    // A load waits for a store some instructions before it if both go to the same place of any two pages, and rows of
+    // inputs and outputs mostly begin at one place of a page. So scratch rows keep a distance from the output's, as
+    // measured: first 192 bytes (modulo 512), and from row to row neither just before nor upon the output's. And the
+    // eight rows of a batch stand in different sets of the first cache.
+    static constexpr int64_t page = 4096, first_distance = 192;
+    static bool apart(int64_t pitch, int64_t row_bytes) {
+        for (int r = 1; r < batch_rows; ++r) {
+            const int64_t own = pitch * r % page, distance = (pitch + page - row_bytes % page) * r % page;
+            if (own < 256 || own > page - 256 || distance > page - 2 * first_distance) return false;
+        }
+        return true;
+    }
+    void keep_apart(SpatialScratch &s, int64_t columns, int64_t row_bytes) const {
+        constexpr int64_t size = sizeof(T), step = max_lanes * size;
+        while (s.lead * size % 512 != first_distance) s.lead += max_lanes;
+        s.pitch = s.lead + columns;
+        for (int tries = 0; tries < page / step && !apart(s.pitch * size, row_bytes); ++tries) s.pitch += max_lanes;
     }
     // Where everything stands in a thread's scratch, for pieces up to `width` columns.
     void lay_out(Group &group) const { lay_out(group.job, std::min(group.tile, group.job.L)); }
@@ -177,11 +186,10 @@ template <class T> class SpatialPlan final : public sn_plan {
         const int64_t left = round_up(job.reach.left * job.I, max_lanes);
         const int64_t right = round_up(job.reach.right * job.I, max_lanes);
         s.lead = left + right + max_lanes;
-        s.pitch = round_up(s.lead + width + left + right + 5 * max_lanes, max_lanes);
-        if (width * int64_t(sizeof(T)) >= page) {
-            s.lead = aliasing(s.lead, 192, 512);
-            s.pitch = aliasing(s.lead + width + left + right + 5 * max_lanes, 1536, page);
-        } else if (s.pitch * int64_t(sizeof(T)) % 1024 == 0) s.pitch += max_lanes;
+        const int64_t columns = round_up(width + left + right + 5 * max_lanes, max_lanes);
+        s.pitch = s.lead + columns;
+        if (width >= aligned_samples) keep_apart(s, columns, std::abs(job.in[n_inputs() - 1].height));
+        else if (s.pitch * int64_t(sizeof(T)) % 1024 == 0) s.pitch += max_lanes;
         int64_t used = 0;
         auto rows = [&](int64_t n) {
             const int64_t at = used;

@@ -226,16 +226,16 @@ template <class V, int K, bool Unit> struct Near {
         if constexpr (K >= 8 && Unit && V::W >= 8) {
             int64_t c = -since_vector<V>(fours);
             v last = V::load(from + c + 3 - V::W), last_pair = last + V::template shift<V::W - 1>(last, last);
-            for (; c < n + K - 4; c += V::W) {
+            for (; c < n + K - 4 + V::W; c += V::W) {
                 const v one = V::load(from + 3 + c), pair = one + V::template shift<V::W - 1>(last, one);
                 V::store(fours + c, V::template shift<V::W - 2>(last_pair, pair) + pair);
                 last = one, last_pair = pair;
             }
         } else if constexpr (K >= 8)
-            for (int64_t c = -since_vector<V>(fours); c < n + (K - 4) * step; c += V::W)
+            for (int64_t c = -since_vector<V>(fours); c < n + (K - 4) * step + V::W; c += V::W)
                 V::store(fours + c, tree<4>([&](auto k) SN_LAMBDA { return V::load(from + c + k * step); }));
     }
-    // The window of column c.
+    // The window of column c; of a vector that reaches past the last column, too.
     SN_INLINE v sum(const Near &s, int64_t c) { return part<K, 0>(s, c); }
     template <int Size, int At> SN_INLINE v part(const Near &s, int64_t c) {
         if constexpr (K >= 8 && Size == 4) return V::load(s.fours + c + At * s.step);
