@@ -9,6 +9,7 @@ CXX_FILES = $(shell find metal native tests -name '*.cpp' -o -name '*.c' -o -nam
 
 .DEFAULT_GOAL := help
 .PHONY: help dev build check test lint format bench bench-guard softmetal neon sdist wheels clean
+.PHONY: asan tsan fuzz soak reproducible
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -54,6 +55,22 @@ softmetal: ## build the emulated Metal device; the last line is the command that
 
 neon: build ## the native tests, NEON under qemu among them
 	$(BIN)/pytest tests/native -v
+
+# SANITIZE=--quick for the scalar target alone: a few minutes less.
+asan: $(READY) ## AddressSanitizer, UndefinedBehaviorSanitizer: native programs and a part of the suite
+	$(BIN)/python tests/sanitizers/build.py address $(SANITIZE)
+
+tsan: $(READY) ## ThreadSanitizer: many threads on one plan, the pool
+	$(BIN)/python tests/sanitizers/build.py thread $(SANITIZE)
+
+fuzz: $(READY) ## libFuzzer on the C interface (Debian: clang-19 libclang-rt-19-dev); FUZZ='--seconds 3600'
+	$(BIN)/python tests/fuzz/fuzz.py $(FUZZ)
+
+soak: build ## a million small calls, thousands of large ones; SOAK='--large 10000'
+	$(BIN)/python tests/soak/soak.py $(SOAK)
+
+reproducible: $(READY) ## the wheel twice, in two places: the same bytes
+	$(BIN)/python tests/supply/reproducible.py $(REPRODUCIBLE)
 
 sdist: $(READY) ## the source distribution in dist/
 	$(BIN)/python -m build --sdist

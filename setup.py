@@ -130,6 +130,10 @@ extension = Extension(
         "-O3",
         "-fvisibility=hidden",
         "-fstack-protector-strong",
+        "-U_FORTIFY_SOURCE",
+        "-D_FORTIFY_SOURCE=2",
+        # The same bytes wherever it is built: debugging information would name the folder.
+        f"-ffile-prefix-map={ROOT}=.",
         "-Werror=implicit-function-declaration",
     ],
     extra_link_args=["-Wl,-rpath,@loader_path/lib" if darwin else "-Wl,-rpath,$ORIGIN/lib", *hardening],

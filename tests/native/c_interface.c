@@ -143,6 +143,26 @@ static void failures_of_run(void) {
     sn_plan_destroy(plan);
 }
 
+/* Images without elements may lie nowhere; the three sums that they give may not. */
+static void nothing(void) {
+    const sn_spatial_params p = SN_SPATIAL_PARAMS_INIT;
+    sn_tensor t[3] = {image(0, 4, SN_FLOAT32), image(0, 4, SN_FLOAT32), image(1, 3, SN_FLOAT64)};
+    sn_plan *plan = NULL;
+    CHECK(sn_plan_create(&p.header, SN_PARAMETER_GRADIENTS, SN_DEVICE_CPU, t, 3, &plan) == SN_OK);
+    double sums[3] = {1, 1, 1};
+    void *data[3] = {NULL, NULL, NULL};
+    FAILS(sn_plan_run(plan, data, 3), SN_INVALID_ARGUMENT, "NULL");
+    data[2] = sums;
+    CHECK(sn_plan_run(plan, data, 3) == SN_OK && sums[0] == 0 && sums[1] == 0 && sums[2] == 0);
+    sn_plan_destroy(plan);
+
+    /* The most negative stride has no positive one. */
+    for (int i = 0; i < 2; ++i) t[i] = image(2, 1, SN_FLOAT16), t[i].strides[2] = INT64_MIN / 2;
+    plan = NULL;
+    FAILS(sn_plan_create(&p.header, SN_FORWARD, SN_DEVICE_CPU, t, 2, &plan), SN_INVALID_ARGUMENT, "64 bits");
+    CHECK(plan == NULL);
+}
+
 int main(void) {
     if (!*sn_isa()) {
         printf("%s\n", sn_last_error());
@@ -152,6 +172,7 @@ int main(void) {
     example_of_the_header();
     failures_of_create();
     failures_of_run();
+    nothing();
     printf("%s\n", failures ? "C interface: failed" : "C interface: passed");
     return failures != 0;
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import platform
 import re
 import shutil
 import subprocess
@@ -65,6 +66,15 @@ def test_hardening(which, request):
     assert re.search(r"GNU_STACK .* RW ", segments), "the stack must not be executable"
     assert "NOW" in output_of("readelf", "-d", path)
     assert "__stack_chk_fail" in output_of("nm", "-D", "--undefined-only", path)
+
+
+def test_fortified(library):
+    """The functions that write formatted text check their buffers."""
+    if platform.libc_ver()[0] != "glibc":
+        pytest.skip("this system's C library has no fortified functions")
+    names = {name.partition("@")[0] for name in output_of("nm", "-D", "--undefined-only", library).split()}
+    assert {"__snprintf_chk", "__vsnprintf_chk"} <= names
+    assert not {"snprintf", "vsnprintf", "sprintf", "strcpy", "strcat", "gets"} & names
 
 
 def build_folders() -> list[Path]:
