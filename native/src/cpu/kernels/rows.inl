@@ -268,6 +268,38 @@ template <class V> struct Source {
     }
 };
 
+// A row of the output: in memory as samples or, with 16 bits to each, as halves; or in scratch.
+template <class V> struct OutRow {
+    using T = typename V::T;
+    T *samples;
+    uint16_t *halves; // or nullptr
+    bool bfloat;
+
+    template <class N> SN_INLINE void put(OutRow row, int64_t c, typename V::v x, N n) {
+        if constexpr (sizeof(T) == 4)
+            if (row.halves) return row.bfloat ? put_bf16(row.halves + c, x, n) : put_f16(row.halves + c, x, n);
+        store<V>(row.samples + c, x, n);
+    }
+
+  private:
+    template <class N> SN_INLINE void put_f16(uint16_t *p, typename V::v x, N n) {
+        if constexpr (std::is_same<N, int>::value) {
+            uint16_t all[V::W];
+            V::store_f16(all, x);
+            std::memcpy(p, all, size_t(n) * 2);
+        } else if constexpr (std::is_same<N, Streamed<V>>::value) V::stream_f16(p, x);
+        else V::store_f16(p, x);
+    }
+    template <class N> SN_INLINE void put_bf16(uint16_t *p, typename V::v x, N n) {
+        if constexpr (std::is_same<N, int>::value) {
+            uint16_t all[V::W];
+            V::store_bf16(all, x);
+            std::memcpy(p, all, size_t(n) * 2);
+        } else if constexpr (std::is_same<N, Streamed<V>>::value) V::stream_bf16(p, x);
+        else V::store_bf16(p, x);
+    }
+};
+
 // The output's rows, likewise: begin() gives the memory for a row, end() puts it where it belongs.
 template <class V> struct Sink {
     using T = typename V::T;
@@ -275,16 +307,21 @@ template <class V> struct Sink {
     const Piece &piece;
     T *const scratch;
 
-    SN_INLINE T *begin(const Sink &s, int64_t i) {
-        return s.job.out.direct ? (T *)(s.piece.out + i * s.job.out.height) + s.piece.c0 : s.scratch;
+    SN_INLINE OutRow<V> begin(const Sink &s, int64_t i) {
+        char *const row = s.piece.out + i * s.job.out.height;
+        if (s.job.out.direct) return {(T *)row + s.piece.c0, nullptr, false};
+        if (!s.job.out.dense) return {s.scratch, nullptr, false};
+        return {nullptr, (uint16_t *)row + s.piece.c0, s.job.dtype == SN_BFLOAT16};
     }
-    // Columns before the first vector that can be streamed to the row at `to`, or -1 where none is to be.
-    SN_INLINE int64_t head(const Sink &s, const T *to) {
-        const bool can = V::streams && s.job.stream && uintptr_t(to) % sizeof(T) == 0;
-        return can && s.piece.c1 - s.piece.c0 >= 4 * V::W ? to_vector<V>(to) : -1;
+    // Columns before the first vector that can be streamed to the row `to`, or -1 where none is to be.
+    SN_INLINE int64_t head(const Sink &s, const OutRow<V> &to) {
+        if (!V::streams || !s.job.stream || s.piece.c1 - s.piece.c0 < 4 * V::W) return -1;
+        const int64_t size = to.halves ? 2 : sizeof(T);
+        const uintptr_t at = to.halves ? uintptr_t(to.halves) : uintptr_t(to.samples);
+        return at % size == 0 ? -int64_t(at / size) & (V::W - 1) : -1;
     }
     SN_INLINE void end(const Sink &s, int64_t i) {
-        if (!s.job.out.direct)
+        if (!s.job.out.dense)
             Convert<V>::store(s.job, s.job.out, s.piece.out + i * s.job.out.height, s.piece.c0, s.piece.c1, s.scratch);
     }
 };

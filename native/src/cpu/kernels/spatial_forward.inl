@@ -41,7 +41,7 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
         const int64_t begin = larger(i0, piece.r0), end = smaller(i0 + batch_rows, piece.r1);
         if (!general && job.out.direct && n <= Horizontal<V>::narrow) {
             typename V::vi seen = V::all_int(0);
-            T *const ys = out.begin(out, begin);
+            T *const ys = out.begin(out, begin).samples;
             const int64_t height = job.out.height;
             const bool known = Horizontal<V>::each_narrow(
                 horizontal, vertical.sums + (begin - i0) * layout.pitch, end - begin, n,
@@ -57,7 +57,7 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
             const T *const sums = vertical.sums + (i - i0) * layout.pitch;
             const T *const xs = rows[i - first];
             const Soon soon = x.soon(i + batch_rows + reach.down);
-            T *const ys = out.begin(out, i);
+            const OutRow<V> ys = out.begin(out, i);
             typename V::vi seen = V::all_int(0);
             if (!general)
                 Horizontal<V>::each(horizontal, sums, n, window, out.head(out, ys),
@@ -65,7 +65,7 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
                                         Soon::prefetch(soon, c);
                                         const v t = energy(sum);
                                         seen = V::max_unsigned(seen, V::bits(t));
-                                        store<V>(ys + c, load<V>(xs + c, lanes) * Fast::of(fast, t), lanes);
+                                        OutRow<V>::put(ys, c, load<V>(xs + c, lanes) * Fast::of(fast, t), lanes);
                                     });
             if (__builtin_expect(general || left_range<V>(power, seen), 0)) {
                 horizontal.run(sums, n, window);
@@ -73,7 +73,7 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
                 over_aligned<V>(window, 0, n, [&](int64_t c, auto lanes) SN_LAMBDA {
                     const v t = energy(V::load(window + c));
                     outside = outside | ~in_range<V>(power, t);
-                    store<V>(ys + c, load<V>(xs + c, lanes) * power_any<V>(power, fast, t), lanes);
+                    OutRow<V>::put(ys, c, load<V>(xs + c, lanes) * power_any<V>(power, fast, t), lanes);
                 });
                 // The next row begins with the way that this one needed.
                 general = !power.fast || V::any_from(outside, 1);

@@ -165,7 +165,7 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
         const T *gs_of[batch_rows];
         for (int64_t j = begin; j < end; ++j) gs_of[j - begin] = Cursor<T>::next(next_used_g);
         if (!job.clamp && job.out.direct && n <= Horizontal<V>::narrow) {
-            T *const dxs = out.begin(out, begin);
+            T *const dxs = out.begin(out, begin).samples;
             const T *xs_of[batch_rows];
             for (int64_t j = begin; j < end; ++j) xs_of[j - begin] = x.row(j);
             const int64_t height = job.out.height;
@@ -180,9 +180,9 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
         for (int64_t j = begin; j < end; ++j) {
             const T *const sums = adjoint.sums + (j - j0) * pitch;
             const T *const gs = gs_of[j - begin], *const xs = x.row(j);
-            T *const dxs = out.begin(out, j);
+            const OutRow<V> dxs = out.begin(out, j);
             auto put = [&](int64_t c, auto lanes, v sum) SN_LAMBDA {
-                store<V>(dxs + c, V::fma(factor * load<V>(xs + c, lanes), sum, V::load(gs + c)), lanes);
+                OutRow<V>::put(dxs, c, V::fma(factor * load<V>(xs + c, lanes), sum, V::load(gs + c)), lanes);
             };
             if (!job.clamp) Horizontal<V>::template each<true>(back, sums, n, window, out.head(out, dxs), put);
             else {

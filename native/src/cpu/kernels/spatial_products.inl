@@ -50,10 +50,10 @@ SN_INLINE void spatial_products(const SpatialJob<typename V::T> &job, const Piec
             across.run(vertical.sums + (i - i0) * pitch, n, window);
             across_p.run(vertical_p.sums + (i - i0) * pitch, n, window_p);
             const T *const xs = rows[i - first], *const ds = others[i - first];
-            T *const ys = out.begin(out, i);
+            const OutRow<V> ys = out.begin(out, i);
             auto put = [&](int64_t c, auto lanes, Powers<V> p) SN_LAMBDA {
                 const v a = factor * (load<V>(xs + c, lanes) * p.high);
-                store<V>(ys + c, V::fma(a, V::load(window_p + c), load<V>(ds + c, lanes) * p.low), lanes);
+                OutRow<V>::put(ys, c, V::fma(a, V::load(window_p + c), load<V>(ds + c, lanes) * p.low), lanes);
             };
             typename V::vi seen = V::all_int(0);
             if (!general)
