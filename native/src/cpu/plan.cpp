@@ -173,7 +173,8 @@ template <class T> class SpatialPlan final : public sn_plan {
     }
     void keep_apart(SpatialScratch &s, int64_t columns, int64_t row_bytes) const {
         constexpr int64_t size = sizeof(T), step = max_lanes * size;
-        while (s.lead * size % 512 != first_distance) s.lead += max_lanes;
+        constexpr int64_t first = round_up(first_distance, step); // what whole steps can reach: 256 bytes for float64
+        while (s.lead * size % 512 != first % 512) s.lead += max_lanes;
         s.pitch = s.lead + columns;
         for (int tries = 0; tries < page / step && !apart(s.pitch * size, row_bytes); ++tries) s.pitch += max_lanes;
     }
