@@ -36,6 +36,8 @@ cdef extern from "spatialnorm/spatialnorm.h" nogil:
 
     ctypedef enum sn_operation:
         SN_SPATIAL
+        SN_ADD
+        SN_CONVERT
 
     ctypedef int32_t sn_device
     const sn_device SN_DEVICE_CPU

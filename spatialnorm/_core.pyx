@@ -54,6 +54,17 @@ cdef int fail(sn_status status) except -1:
     raise RuntimeError(message)
 
 
+cdef class Operation:
+    """An operation with its parameters, and the plans that were made for it. Abstract."""
+
+    cdef vectorcallfunc vectorcall  # the first field, and no C methods: sn_use_vectorcall relies on it
+    cdef const sn_params *params  # of the subclass
+    cdef sn_device device
+    cdef int axis_height, axis_width  # as given: negative ones count from the end
+    cdef list plans
+    cdef object __weakref__
+
+
 include "_operands.pxi"
 include "_dlpack.pxi"
 include "_plans.pxi"
@@ -88,27 +99,23 @@ cdef object call(Spatial spatial, PyObject *const *args, size_t n, PyObject *key
     return Spatial.__call__(spatial, *positional, **named)
 
 
-cdef class Spatial:
+cdef class Spatial(Operation):
     """Spatial normalization with fixed parameters, as the native core takes them.
 
     The base of `spatialnorm.SpatialNorm`, which converts and documents the arguments.
     """
 
-    cdef vectorcallfunc vectorcall  # the first field, and no C methods: sn_use_vectorcall relies on it
-    cdef sn_spatial_params params
-    cdef sn_device device
-    cdef int axis_height, axis_width  # as given: negative ones count from the end
-    cdef list plans
+    cdef sn_spatial_params spatial_params
     cdef readonly object arguments  # as given, in the form that `_arguments.Arguments` gives them
-    cdef object __weakref__
 
     def __cinit__(self, arguments, sn_edge edge, sn_gradient gradient, sn_device device):
         cdef int64_t one[2]
         cdef int64_t strides[2]
         cdef sn_array a[2]
         cdef sn_plan *plan = NULL
-        cdef sn_spatial_params *params = &self.params
+        cdef sn_spatial_params *params = &self.spatial_params
         self.vectorcall = <vectorcallfunc>call
+        self.params = &params.header
         self.arguments = arguments
         params.header.size = sizeof(sn_spatial_params)
         params.header.operation = SN_SPATIAL
@@ -122,7 +129,7 @@ cdef class Spatial:
         strides[0] = strides[1] = 4
         a[0].data, a[0].shape, a[0].strides, a[0].ndim, a[0].dtype = NULL, one, strides, 2, SN_FLOAT32
         a[1] = a[0]
-        status = sn_plan_create_nd(&self.params.header, SN_FORWARD, SN_DEVICE_CPU if device == AUTO else device,
+        status = sn_plan_create_nd(self.params, SN_FORWARD, SN_DEVICE_CPU if device == AUTO else device,
                                    a, 2, 0, 1, &plan)
         if status != SN_OK:
             fail(status)
@@ -311,5 +318,6 @@ def use_vectorcall(type cls):
     return cls
 
 
+include "_elementwise.pxi"
 include "_library.pxi"
 include "_sequence.pxi"

@@ -32,19 +32,19 @@ cdef inline bint fits(Plan plan, sn_pass which, const sn_array *a, int images) n
     return True
 
 
-cdef inline Plan find_plan(Spatial spatial, sn_pass which, const sn_array *a, int images):
+cdef inline Plan find_plan(Operation operation, sn_pass which, const sn_array *a, int images):
     cdef Plan plan, found = None
-    with cython.critical_section(spatial):
-        for plan in spatial.plans:
+    with cython.critical_section(operation):
+        for plan in operation.plans:
             if fits(plan, which, a, images):
                 found = plan
                 break
     return found
 
 
-cdef Plan make_plan(Spatial spatial, sn_pass which, const sn_array *a, int images, int operands, sn_device device):
+cdef Plan make_plan(Operation operation, sn_pass which, const sn_array *a, int images, int operands, sn_device device):
     cdef Plan plan = Plan.__new__(Plan)
-    cdef int i, ndim = a[0].ndim, height = spatial.axis_height, width = spatial.axis_width
+    cdef int i, ndim = a[0].ndim, height = operation.axis_height, width = operation.axis_width
     cdef int64_t samples = 1
     if ndim < 2:
         height, width = 0, 1  # the native check on the shape comes first
@@ -53,14 +53,14 @@ cdef Plan make_plan(Spatial spatial, sn_pass which, const sn_array *a, int image
         width += ndim if width < 0 else 0
         if not (0 <= height < ndim and 0 <= width < ndim and height != width):
             raise ValueError(f"axes must name two different ones of the array's {ndim} axes, "
-                             f"not ({spatial.axis_height}, {spatial.axis_width})")
+                             f"not ({operation.axis_height}, {operation.axis_width})")
     for i in range(ndim):
         samples *= a[0].shape[i]
     plan.device = automatic_device(a[0].dtype, samples) if device == AUTO else device
-    status = sn_plan_create_nd(&spatial.params.header, which, plan.device, a, operands, height, width, &plan.plan)
+    status = sn_plan_create_nd(operation.params, which, plan.device, a, operands, height, width, &plan.plan)
     if status == SN_UNSUPPORTED and device == AUTO and plan.device != SN_DEVICE_CPU:
         plan.device = SN_DEVICE_CPU
-        status = sn_plan_create_nd(&spatial.params.header, which, plan.device, a, operands, height, width, &plan.plan)
+        status = sn_plan_create_nd(operation.params, which, plan.device, a, operands, height, width, &plan.plan)
     if status != SN_OK:
         fail(status)
     plan.layout = <int64_t *>PyMem_Malloc(images * 2 * ndim * sizeof(int64_t))
@@ -72,9 +72,9 @@ cdef Plan make_plan(Spatial spatial, sn_pass which, const sn_array *a, int image
         plan.dtypes[i] = a[i].dtype
         memcpy(plan.layout + 2 * ndim * i, a[i].shape, ndim * sizeof(int64_t))
         memcpy(plan.layout + 2 * ndim * i + ndim, a[i].strides, ndim * sizeof(int64_t))
-    with cython.critical_section(spatial):
-        spatial.plans.insert(0, plan)
-        del spatial.plans[KEPT_PLANS:]
+    with cython.critical_section(operation):
+        operation.plans.insert(0, plan)
+        del operation.plans[KEPT_PLANS:]
     return plan
 
 
@@ -97,26 +97,26 @@ cdef inline sn_status run_plan(Plan plan, void **data, int operands) noexcept:
     return status
 
 
-cdef inline int run(Spatial spatial, sn_pass which, const sn_array *a, int images, int operands) except -1:
+cdef inline int run(Operation operation, sn_pass which, const sn_array *a, int images, int operands) except -1:
     """Run a pass on `operands` views, of which the first `images` ones are images."""
     cdef void *data[MAX_OPERANDS]
     cdef int i
-    cdef Plan plan = find_plan(spatial, which, a, images)
+    cdef Plan plan = find_plan(operation, which, a, images)
     if plan is None:
-        plan = make_plan(spatial, which, a, images, operands, spatial.device)
+        plan = make_plan(operation, which, a, images, operands, operation.device)
     for i in range(operands):
         data[i] = a[i].data
     status = run_plan(plan, data, operands)
     if status != SN_OK:
-        run_again(spatial, plan, status, a, data, operands)
+        run_again(operation, plan, status, a, data, operands)
     return 0
 
 
-cdef int run_again(Spatial spatial, Plan plan, sn_status status, const sn_array *a, void **data,
+cdef int run_again(Operation operation, Plan plan, sn_status status, const sn_array *a, void **data,
                    int operands) except -1:
     """After a failure: where the device was not asked for by name, the CPU answers for it."""
-    if status in (SN_DEVICE_ERROR, SN_OUT_OF_MEMORY) and spatial.device == AUTO and plan.device != SN_DEVICE_CPU:
-        plan = make_plan(spatial, plan.which, a, plan.images, operands, SN_DEVICE_CPU)
+    if status in (SN_DEVICE_ERROR, SN_OUT_OF_MEMORY) and operation.device == AUTO and plan.device != SN_DEVICE_CPU:
+        plan = make_plan(operation, plan.which, a, plan.images, operands, SN_DEVICE_CPU)
         status = run_plan(plan, data, operands)
     return 0 if status == SN_OK else fail(status)
 

@@ -5,11 +5,11 @@ cdef int run_each_on_cpu(list plans, void **data, object steps) except -1:
     cdef sn_array a[MAX_OPERANDS]
     cdef Plan plan
     cdef int i, k = 0
-    for norm, _, operands in steps:
+    for step, _, operands in steps:
         plan = plans[k]
         for i in range(plan.images):
             take_ndarray(operands[i], "an image", i == plan.images - 1, &a[i])
-        plan = make_plan(norm, plan.which, a, plan.images, plan.images, SN_DEVICE_CPU)
+        plan = make_plan(step, plan.which, a, plan.images, plan.images, SN_DEVICE_CPU)
         status = run_plan(plan, data + MAX_OPERANDS * k, plan.images)
         if status != SN_OK:
             fail(status)
@@ -18,9 +18,9 @@ cdef int run_each_on_cpu(list plans, void **data, object steps) except -1:
 
 
 def run_sequence(list steps):
-    """Run calls one after another: for each its `Spatial`, whether the gradient is meant, and its NumPy arrays."""
+    """Run calls one after another: for each its `Operation`, whether the gradient is meant, and its NumPy arrays."""
     cdef sn_array a[MAX_OPERANDS]
-    cdef Spatial spatial
+    cdef Operation operation
     cdef Plan plan
     cdef int i, n, k = 0, n_steps = len(steps)
     cdef bint automatic = False
@@ -31,16 +31,16 @@ def run_sequence(list steps):
     try:
         if runs == NULL or data == NULL:
             raise MemoryError
-        for norm, gradient, operands in steps:
-            spatial, n = norm, len(operands)
+        for step, gradient, operands in steps:
+            operation, n = step, len(operands)
             which = SN_GRADIENT if gradient else SN_FORWARD
             for i in range(n):
                 take_ndarray(operands[i], "an image", i == n - 1, &a[i])
                 data[MAX_OPERANDS * k + i] = a[i].data
-            plan = find_plan(spatial, which, a, n)
+            plan = find_plan(operation, which, a, n)
             if plan is None:
-                plan = make_plan(spatial, which, a, n, n, spatial.device)
-            automatic |= spatial.device == AUTO and plan.device != SN_DEVICE_CPU
+                plan = make_plan(operation, which, a, n, n, operation.device)
+            automatic |= operation.device == AUTO and plan.device != SN_DEVICE_CPU
             plans.append(plan)
             runs[k].plan, runs[k].data, runs[k].n_data = plan.plan, data + MAX_OPERANDS * k, n
             k += 1

@@ -6,9 +6,10 @@ namespace sn {
 
 struct Operands {
     int n;             // the last one is the output
-    bool image_output; // the output has the inputs' shape and dtype; else `values` float64
+    bool image_output; // the output has the inputs' shape, and their dtype unless `converts`; else `values` float64
     int64_t values;
     const char *names[max_operands]; // as the user knows them
+    bool converts = false;           // the output has a dtype of its own
 };
 
 struct Operation {
@@ -19,10 +20,12 @@ struct Operation {
     const Operands *(*operands)(sn_pass pass);
     // Checks the parameters and copies them into the problem, whose sizes are known by then.
     void (*validate)(const sn_params *params, Problem &problem);
+    // An element of the output depends on the same element of each input, and on nothing else.
+    bool elementwise;
 };
 
 const Operation *find_operation(sn_operation id); // nullptr if there is none
 
-extern const Operation spatial_operation;
+extern const Operation spatial_operation, add_operation, convert_operation;
 
 } // namespace sn

@@ -60,11 +60,12 @@ Text shape_text(const sn_array &a) {
 }
 
 void check_dtypes(const Operands &rules, const sn_array *operands, int n_images) {
+    const int alike = rules.converts ? n_images - 1 : n_images;
     for (int i = 0; i < n_images; ++i)
         if (!itemsize(operands[i].dtype))
             fail(SN_INVALID_TYPE, "%s must be float16, bfloat16, float32 or float64, not dtype code %d", rules.names[i],
                  int(operands[i].dtype));
-    for (int i = 1; i < n_images; ++i)
+    for (int i = 1; i < alike; ++i)
         if (operands[i].dtype != operands[0].dtype)
             fail(SN_INVALID_TYPE, "%s and %s must have one dtype, but are %s and %s", rules.names[0], rules.names[i],
                  dtype_name(operands[0].dtype), dtype_name(operands[i].dtype));
@@ -120,7 +121,7 @@ Strided strided(const Problem &problem, const Layout &layout) {
     for (int k = 0; k < problem.n_batch; ++k) add(problem.batch[k], layout.batch[k]);
     add(problem.height, layout.height);
     add(problem.width, layout.width);
-    s.size = itemsize(problem.dtype);
+    s.size = itemsize(layout.dtype);
     return s;
 }
 
@@ -199,6 +200,7 @@ void validate(const sn_params *params, sn_pass pass, const sn_array *operands, i
     for (int i = 0; i < problem.n_operands; ++i) {
         Layout &layout = problem.operands[i];
         layout.name = rules->names[i];
+        layout.dtype = operands[i].dtype;
         measure(layout, operands[i]);
         if (i >= problem.n_images) continue;
         layout.height = operands[i].strides[axis_height];
@@ -227,7 +229,8 @@ unsigned check_overlap(const Problem &problem, void *const *data) {
         const intptr_t a = intptr_t(p), b = intptr_t(q);
         if (a + in.last <= b + out.first || b + out.last <= a + in.first) continue;
         if (last < problem.n_images) {
-            bool same = p == q && (problem.height == 1 || in.height == out.height) &&
+            bool same = p == q && itemsize(in.dtype) == itemsize(out.dtype) &&
+                        (problem.height == 1 || in.height == out.height) &&
                         (problem.width == 1 || in.width == out.width);
             for (int k = 0; k < problem.n_batch && same; ++k) same = in.batch[k] == out.batch[k];
             if (same) {
@@ -235,6 +238,9 @@ unsigned check_overlap(const Problem &problem, void *const *data) {
                 continue;
             }
             if (!overlap(strided(problem, in), p, strided(problem, out), q)) continue;
+            if (itemsize(in.dtype) != itemsize(out.dtype))
+                fail(SN_INVALID_ARGUMENT, "%s must share no memory with %s, since their dtypes are %s and %s", out.name,
+                     in.name, dtype_name(out.dtype), dtype_name(in.dtype));
         }
         fail(SN_INVALID_ARGUMENT, "%s must be %s itself or share no memory with it, but the two overlap in part",
              out.name, in.name);

@@ -15,6 +15,7 @@ struct Operation;
 // One operand's strides, in bytes, over the problem's axes, and the bytes that it spans around element 0.
 struct Layout {
     const char *name; // as the user knows it
+    sn_dtype dtype;
     int64_t batch[max_axes], height, width;
     int64_t first, last; // offsets of the lowest byte and of the byte after the highest
 };
@@ -22,7 +23,7 @@ struct Layout {
 struct Problem {
     const Operation *operation;
     sn_pass pass;
-    sn_dtype dtype;
+    sn_dtype dtype; // of the inputs
     union {
         sn_params params;
         sn_spatial_params spatial;

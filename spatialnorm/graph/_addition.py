@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
-import numpy
-
+from spatialnorm._core import Elementwise
+from spatialnorm._devices import device_number
 from spatialnorm.graph._nodes import (
     FilterNode,
     GradientFilterNode,
@@ -48,7 +48,7 @@ class AdditionNode(FilterNode):
         ]
 
     def _step(self, axes: tuple[int, int], gradient: Literal["exact", "documented"], device: str | Device) -> Step:
-        return numpy.add
+        return Elementwise("add", device_number(device))
 
 
 class AdditionGradientNode(GradientFilterNode):

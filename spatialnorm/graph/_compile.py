@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy
 
+from spatialnorm._core import Elementwise
 from spatialnorm.graph._errors import GraphError
 from spatialnorm.graph._network import Filter, Network
 from spatialnorm.graph._nodes import FORMATS, Step
@@ -14,11 +15,6 @@ from spatialnorm.graph._program import Operation, Program, Value
 
 # The shapes and dtypes of the sources, and whether intermediate images are wanted.
 Key = tuple[tuple[tuple[int, ...], numpy.dtype[Any]], ...]
-
-
-def copy(source: Any, target: Any) -> None:
-    """Copy, or convert to another dtype."""
-    numpy.copyto(target, source, casting="unsafe")
 
 
 def compile_network(
@@ -31,13 +27,13 @@ def compile_network(
     network : Network
         What to compute.
     calls : sequence
-        What each filter calls, None where it passes its source on; last, `copy`.
+        What each filter calls, None where it passes its source on; last, what copies and converts.
     key : tuple
         Shape and dtype of each source.
     outputs : sequence of int
         Images to give to the caller.
     together : bool
-        Whether normalizations that follow each other are run as one, none of them in place.
+        Whether all steps are run as one, no normalization in place.
 
     Raises
     ------
@@ -80,12 +76,11 @@ class _Compiler:
         self.sources = [Value(shape, dtype, source=i) for i, (shape, dtype) in enumerate(key)]
         self.values: dict[int, Value] = dict(enumerate(self.sources))  # by image
         self.operations: list[Operation] = []
-        self.quiet = False
 
     def run(self, outputs: Sequence[int]) -> Program:
         for i, f in enumerate(self.network.filters):
             self.add_filter(i, f)
-        return Program(self.operations, self.sources, self.take_outputs(outputs), self.quiet, self.together)
+        return Program(self.operations, self.sources, self.take_outputs(outputs), self.together)
 
     def add_filter(self, call: int, f: Filter) -> None:
         sources = [self.values[image] for image in f.sources]
@@ -108,10 +103,9 @@ class _Compiler:
         else:
             working = numpy.dtype(numpy.float64 if numpy.dtype(numpy.float64) in dtypes else numpy.float32)
         self.check_step(step, f, len(sources[0].shape), working)
-        self.quiet |= isinstance(step, numpy.ufunc)
         converted = [self.convert(value, working) for value in sources]
         # A device that works on all samples at once would need a copy to work in place.
-        in_place = not self.together or isinstance(step, numpy.ufunc)
+        in_place = not self.together or isinstance(step, Elementwise)
         result = self.emit(call, converted, working, in_place=in_place)
         self.values[f.result] = self.convert(result, stored)
 
@@ -119,7 +113,7 @@ class _Compiler:
         """Let the native core judge dtype, axes and device on an array without samples: nothing fails later."""
         array = numpy.empty((0,) * ndim, dtype)
         try:
-            step(*[array] * len(f.sources))
+            step(*[array] * (len(f.sources) + 1))
         except TypeError as error:
             raise TypeError(f"{f.name}: {error}") from error
         except ValueError as error:
@@ -137,7 +131,6 @@ class _Compiler:
         return value if value.dtype == dtype else self.copy(value, dtype)
 
     def copy(self, value: Value, dtype: numpy.dtype[Any]) -> Value:
-        self.quiet |= value.dtype != dtype
         return self.emit(len(self.calls) - 1, [value], dtype, in_place=False)
 
     def take_outputs(self, images: Sequence[int]) -> list[Value]:

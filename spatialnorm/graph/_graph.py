@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy
 
 from spatialnorm._arguments import GRADIENTS, to_axes, to_choice, to_device
-from spatialnorm._devices import may_be_metal
+from spatialnorm._core import Elementwise
+from spatialnorm._devices import device_number, may_be_metal
 from spatialnorm.graph._arrays import Array, names_of, view
-from spatialnorm.graph._compile import Key, compile_network, copy
+from spatialnorm.graph._compile import Key, compile_network
 from spatialnorm.graph._errors import GraphError
 from spatialnorm.graph._executor import get_executor
 from spatialnorm.graph._network import read_nodes
@@ -105,10 +106,10 @@ class Graph:
                 steps.append(f.node._step(self._axes, self._gradient, self._device))
             except ValueError as error:
                 raise GraphError(f"{f.name}: {error}") from error
-        self._calls = (*steps, copy)
+        self._calls = (*steps, Elementwise("convert", device_number(self._device)))
         # One node on sources alone: its own call checks everything and needs no buffers.
         direct = None
-        if self._single and len(steps) == 1 and steps[0] is not None and not isinstance(steps[0], numpy.ufunc):
+        if self._single and len(steps) == 1 and steps[0] is not None and not isinstance(steps[0], Elementwise):
             (f,) = network.filters
             if network.images[f.result].format is None and network.results == (f.result,):
                 direct = steps[0], network.handles(f.sources)

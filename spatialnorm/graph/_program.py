@@ -11,10 +11,10 @@ from typing import Any
 import numpy
 from numpy.typing import NDArray
 
+from spatialnorm._core import Operation as CoreOperation
 from spatialnorm._core import run_sequence
 from spatialnorm._memory import empty
 from spatialnorm.graph._nodes import Step
-from spatialnorm.spatial import SpatialNorm
 
 Array = NDArray[Any]
 
@@ -65,10 +65,8 @@ class Program:
         In the order of execution.
     sources, outputs : sequence of Value
         What the caller gives.
-    quiet : bool
-        Whether NumPy's floating-point warnings must be kept still.
     together : bool
-        Whether normalizations that follow each other are run as one, as Metal wants it.
+        Whether all steps are run as one, as Metal wants it.
     """
 
     def __init__(
@@ -76,12 +74,10 @@ class Program:
         operations: Sequence[Operation],
         sources: Sequence[Value],
         outputs: Sequence[Value],
-        quiet: bool,
         together: bool = False,
     ) -> None:
         self.together = together
         self.outputs = tuple((value.shape, value.dtype) for value in outputs)
-        self.quiet = quiet
         # An output that is a source, and is written before that source is read for the last time.
         self.written_early = {
             (output.output, source.source) for output in outputs for source in sources if output.first < source.last
@@ -119,33 +115,22 @@ class Program:
             buffers = self.make_buffers()
         operands = [*sources, *outputs, *buffers]
         try:
-            if self.quiet:
-                with numpy.errstate(all="ignore"):
-                    self.run_steps(calls, operands)
-            else:
-                self.run_steps(calls, operands)
+            self.run_steps(calls, operands)
         finally:
             self.pool.append(buffers)
 
     def run_steps(self, calls: Sequence[Step], operands: list[Array]) -> None:
-        """Call one step after the other."""
+        """Call one step after the other, or give all of them to the core at once."""
         if not self.together:
             for call, pick in self.steps:
                 calls[call](*pick(operands))
             return
-        waiting: list[tuple[SpatialNorm, bool, tuple[Array, ...]]] = []
-        for call, pick in self.steps:
-            step = calls[call]
-            norm = step if isinstance(step, SpatialNorm) else getattr(step, "__self__", None)
-            if isinstance(norm, SpatialNorm):
-                waiting.append((norm, norm is not step, pick(operands)))
-                continue
-            if waiting:
-                run_sequence(waiting)
-                waiting = []
-            step(*pick(operands))
-        if waiting:
-            run_sequence(waiting)
+        run_sequence([(*to_operation(calls[call]), pick(operands)) for call, pick in self.steps])
+
+
+def to_operation(step: Step) -> tuple[Any, bool]:
+    """Take a step apart: the operation of the core, and whether its gradient is meant."""
+    return (step, False) if isinstance(step, CoreOperation) else (step.__self__, True)  # type: ignore[attr-defined]
 
 
 def assign_buffers(operations: Sequence[Operation]) -> tuple[list[int], dict[Value, int]]:

@@ -75,7 +75,12 @@ SN_ENUM(sn_pass) {
     SN_PARAMETER_GRADIENTS = 3 /* grad_y, x, out: three float64 (d_alpha, d_beta, d_delta), dense  */
 };
 
-SN_ENUM(sn_operation) { SN_SPATIAL = 1 };
+SN_ENUM(sn_operation) {
+    SN_SPATIAL = 1,
+    SN_ADD = 2,    /* a, b, out: out = a + b. 16-bit sums are made in float32 and rounded once.       */
+    SN_CONVERT = 3 /* x, out: out = x in the dtype of out, rounded to nearest, ties to even; infinities
+                      and NaNs stay what they are, and what is too large becomes an infinity           */
+};
 
 #if defined(__cplusplus)
 #  undef SN_ENUM
@@ -104,7 +109,8 @@ typedef struct sn_array {
     sn_dtype dtype;
 } sn_array;
 
-/* Every operation's parameters begin with this. */
+/* Every operation's parameters begin with this. Those of SN_ADD and SN_CONVERT are no more than this; they
+ * have the pass SN_FORWARD only, with the operands named above, and treat both axes of images like the others. */
 typedef struct sn_params {
     uint32_t size; /* of the whole structure, in bytes */
     sn_operation operation;
@@ -134,7 +140,7 @@ SN_API sn_status sn_plan_create_nd(const sn_params *params, sn_pass pass, sn_dev
                                    int32_t n_operands, int32_t axis_height, int32_t axis_width, sn_plan **plan);
 
 /* Runs the plan on operands that start at data[i] (element 0, 0, ...). The output may be an input
- * exactly (same start, same strides); any other overlap of the output with an input is an error. */
+ * exactly (same start, same strides, same itemsize); any other overlap of the output with an input is an error. */
 SN_API sn_status sn_plan_run(const sn_plan *plan, void *const *data, int32_t n_data);
 
 /* One run of a plan, for sn_plans_run. */

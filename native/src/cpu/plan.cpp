@@ -1,7 +1,9 @@
 // The CPU device: makes spatial plans, cuts their work into pieces, runs the pieces on the pool.
 #include "device.h"
 #include "dispatch.h"
+#include "elementwise.h"
 #include "error.h"
+#include "operation.h"
 #include "pool.h"
 #include "scratch.h"
 #include "vec/inline.h"
@@ -427,6 +429,7 @@ void describe(int, sn_device_info &info) {
 }
 
 std::unique_ptr<sn_plan> make_plan(int, const Problem &problem) {
+    if (problem.operation->elementwise) return make_elementwise_plan(problem);
     if (problem.dtype == SN_FLOAT64) return std::make_unique<SpatialPlan<double>>(problem);
     return std::make_unique<SpatialPlan<float>>(problem);
 }

@@ -1,5 +1,7 @@
 #include "launch.h"
 #include "launch_choice.h"
+#include "launch_elementwise.h"
+#include "operation.h"
 #include <algorithm>
 #include <cstdio>
 
@@ -311,6 +313,7 @@ class Builder {
 } // namespace
 
 Launch make_launch(const Problem &problem, const LaunchOptions &options) {
+    if (problem.operation->elementwise) return make_elementwise_launch(problem);
     Launch launch;
     const bool reduction = problem.pass == SN_PARAMETER_GRADIENTS;
     if (problem.elements == 0) return launch;

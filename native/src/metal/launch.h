@@ -1,6 +1,7 @@
 // Launch arithmetic: from a problem to the kernels that solve it, with their parameters, buffers and grids.
 // Plain C++, so that it is tested on machines without Metal.
 #pragma once
+#include "elementwise_params.h"
 #include "problem.h"
 #include "spatial_params.h"
 #include <vector>
@@ -21,7 +22,10 @@ struct Dispatch {
     char kernel[64]; // the function's name in the library
     int32_t n_bindings;
     Binding bindings[max_bindings]; // buffers 0 .. n_bindings - 1; the parameters are buffer n_bindings
-    SpatialParams params;
+    union {
+        SpatialParams params;
+        ElementwiseParams elementwise;
+    };
     uint32_t groups, threads; // one-dimensional: threadgroups, threads of each
 };
 

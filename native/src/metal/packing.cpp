@@ -17,7 +17,7 @@ template <class Element> void copy_line(const char *from, int64_t from_stride, c
 } // namespace
 
 Packing::Packing(const Problem &problem, int operand)
-    : packed_(problem.operands[operand]), size_(itemsize(problem.dtype)) {
+    : packed_(problem.operands[operand]), size_(itemsize(problem.operands[operand].dtype)) {
     struct Axis {
         int64_t shape, stride, *packed_stride;
     } axes[most_axes];

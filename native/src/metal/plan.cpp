@@ -3,6 +3,7 @@
 #include "error.h"
 #include "gpu.h"
 #include "launch.h"
+#include "operation.h"
 #include "packing.h"
 #include "stats.h"
 #include <array>
@@ -20,9 +21,9 @@ using Operands = unsigned;
 class MetalPlan : public sn_plan {
   public:
     MetalPlan(const Problem &problem, Gpu &gpu) : sn_plan(problem), gpu_(gpu) {
-        const int64_t size = itemsize(problem.dtype);
         for (int i = 0; i < problem.n_images; ++i) {
             const Layout &a = problem.operands[i];
+            const int64_t size = itemsize(a.dtype);
             bool whole = a.height % size == 0 && a.width % size == 0;
             for (int k = 0; k < problem.n_batch; ++k) whole = whole && a.batch[k] % size == 0;
             if (!whole) misaligned_ |= 1u << i;
@@ -59,15 +60,15 @@ class MetalPlan : public sn_plan {
 
     // Wraps the operands' own memory. Returns those that need a copy instead: their address or strides are no
     // multiples of their itemsize, the system refuses, or they are an output that is an input too, of which one
-    // threadgroup would read what another has written.
+    // threadgroup would read what another has written (no thread of an element-wise kernel does).
     Operands wrap(void *const *data, unsigned in_place, Operand *operands) const {
         Operands staged = 0;
-        const auto size = uintptr_t(itemsize(problem.dtype));
         for (int i = 0; i < problem.n_images; ++i) {
             const char *const start = static_cast<const char *>(data[i]);
             const Layout &a = problem.operands[i];
+            const auto size = uintptr_t(itemsize(a.dtype));
             const bool output = i == problem.n_operands - 1;
-            if (output && in_place) ++stats.in_place_buffers;
+            if (output && in_place && !problem.operation->elementwise) ++stats.in_place_buffers;
             else if (misaligned_ >> i & 1 || uintptr_t(start) % size) ++stats.misaligned_buffers;
             else {
                 operands[i].wrapped = gpu_.wrap(start + a.first, start + a.last, operands[i].offset);
@@ -310,9 +311,11 @@ void describe(int index, sn_device_info &info) {
 }
 
 std::unique_ptr<sn_plan> make_plan(int index, const Problem &problem) {
-    if (problem.dtype == SN_FLOAT64)
-        fail(SN_INVALID_TYPE, "device \"metal\" has no float64, since Metal has no double: convert to float32 or use "
-                              "device=\"cpu\"");
+    for (int i = 0; i < problem.n_images; ++i)
+        if (problem.operands[i].dtype == SN_FLOAT64)
+            fail(SN_INVALID_TYPE,
+                 "device \"metal\" has no float64, since Metal has no double: convert to float32 or use "
+                 "device=\"cpu\"");
     if (forked()) fail(SN_UNSUPPORTED, "device \"metal\" is %s", forked_reason);
     if (gpus().empty()) fail(SN_UNSUPPORTED, "device \"metal\": %s", no_device);
     return std::make_unique<MetalPlan>(problem, *gpus()[size_t(index)]);

@@ -52,7 +52,7 @@ void validate(const sn_params *params, Problem &problem) {
 
 } // namespace
 
-const Operation spatial_operation = {SN_SPATIAL, "spatial normalization", sizeof(sn_spatial_params), operands,
-                                     validate};
+const Operation spatial_operation = {SN_SPATIAL, "spatial normalization", sizeof(sn_spatial_params), operands, validate,
+                                     false};
 
 } // namespace sn
