@@ -2,7 +2,9 @@
 
 from spatialnorm._core cimport (
     SN_ABI_VERSION,
+    SN_ADD,
     SN_BFLOAT16,
+    SN_CONVERT,
     SN_DEVICE_CPU,
     SN_DEVICE_ERROR,
     SN_DEVICE_METAL,

@@ -163,6 +163,41 @@ static void nothing(void) {
     CHECK(plan == NULL);
 }
 
+/* Ten values at a time: the loops take eight together and the last two alone. */
+static void element_wise_operations(void) {
+    const sn_params add = {sizeof(sn_params), SN_ADD}, convert = {sizeof(sn_params), SN_CONVERT};
+    float numbers[10] = {1, 65519, 65520, -0x1p-25f, 0x1.8p-25f, INFINITY, 0x1.002p0f, 0x1.006p0f, NAN, -0x1.006p0f};
+    const uint16_t rounded[10] = {0x3c00, 0x7bff, 0x7c00, 0x8000, 0x0001, 0x7c00, 0x3c00, 0x3c02, 0x7e00, 0xbc02};
+    const uint16_t twice[10] = {0x4000, 0x7c00, 0x7c00, 0x8000, 0x0002, 0x7c00, 0x4000, 0x4002, 0x7e00, 0xc002};
+    uint16_t halves[10], sums[10];
+    sn_tensor operands[3] = {image(2, 5, SN_FLOAT32), image(2, 5, SN_FLOAT16), image(2, 5, SN_FLOAT16)};
+    void *data[3] = {numbers, halves, sums};
+    sn_plan *plan = NULL;
+    CHECK(sn_plan_create(&convert, SN_FORWARD, SN_DEVICE_CPU, operands, 2, &plan) == SN_OK);
+    CHECK(sn_plan_run(plan, data, 2) == SN_OK && memcmp(halves, rounded, sizeof halves) == 0);
+    data[1] = numbers;
+    FAILS(sn_plan_run(plan, data, 2), SN_INVALID_ARGUMENT, "float16 and float32");
+    sn_plan_destroy(plan);
+
+    operands[0] = operands[1];
+    CHECK(sn_plan_create(&add, SN_FORWARD, SN_DEVICE_CPU, operands, 3, &plan) == SN_OK);
+    data[0] = data[1] = halves;
+    CHECK(sn_plan_run(plan, data, 3) == SN_OK && memcmp(sums, twice, sizeof sums) == 0);
+    data[2] = halves; /* in place */
+    CHECK(sn_plan_run(plan, data, 3) == SN_OK && memcmp(halves, twice, sizeof halves) == 0);
+    sn_plan_destroy(plan);
+
+    FAILS(sn_plan_create(&add, SN_GRADIENT, SN_DEVICE_CPU, operands, 3, &plan), SN_INVALID_ARGUMENT, "no pass 1");
+    FAILS(sn_plan_create(&add, SN_FORWARD, SN_DEVICE_CPU, operands, 2, &plan), SN_INVALID_ARGUMENT, "3 operands");
+    FAILS(sn_plan_create(&convert, SN_FORWARD, SN_DEVICE_CPU, operands, 3, &plan), SN_INVALID_ARGUMENT, "2 operands");
+    operands[1].dtype = SN_FLOAT32;
+    FAILS(sn_plan_create(&add, SN_FORWARD, SN_DEVICE_CPU, operands, 3, &plan), SN_INVALID_TYPE, "a and b");
+    operands[1].shape[2] = 3;
+    FAILS(sn_plan_create(&convert, SN_FORWARD, SN_DEVICE_CPU, operands, 2, &plan), SN_INVALID_ARGUMENT, "x and out");
+    const sn_params longer = {sizeof(sn_params) + 8, SN_ADD};
+    FAILS(sn_plan_create(&longer, SN_FORWARD, SN_DEVICE_CPU, operands, 3, &plan), SN_INVALID_ARGUMENT, "params.size");
+}
+
 int main(void) {
     if (!*sn_isa()) {
         printf("%s\n", sn_last_error());
@@ -173,6 +208,7 @@ int main(void) {
     failures_of_create();
     failures_of_run();
     nothing();
+    element_wise_operations();
     printf("%s\n", failures ? "C interface: failed" : "C interface: passed");
     return failures != 0;
 }

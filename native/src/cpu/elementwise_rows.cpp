@@ -3,6 +3,7 @@
 #include "dispatch.h"
 #include "error.h"
 #include "vec/half.h"
+#include <cstddef>
 #include <cstring>
 #include <type_traits>
 #if defined(__x86_64__)
@@ -51,23 +52,42 @@ template <class T> T load(const char *from) {
     return value;
 }
 
+// Iterations are independent, also where the output is an input: each reads its elements before it writes.
+#if defined(__clang__)
+#  define SN_INDEPENDENT _Pragma("clang loop vectorize(assume_safety)")
+#else
+#  define SN_INDEPENDENT _Pragma("GCC ivdep")
+#endif
+
 template <class T, bool contiguous> void add_row(const Row &row) {
-    const int64_t a = contiguous ? sizeof(T) : row.in_stride[0], b = contiguous ? sizeof(T) : row.in_stride[1];
-    const int64_t to = contiguous ? sizeof(T) : row.out_stride;
-    for (int64_t i = 0; i < row.n; ++i) {
+    // Copies: the compiler must not think that a store changes the row.
+    const char *const a = row.in[0], *const b = row.in[1];
+    char *const out = row.out;
+    const int64_t n = row.n, a_step = contiguous ? sizeof(T) : row.in_stride[0];
+    const int64_t b_step = contiguous ? sizeof(T) : row.in_stride[1], step = contiguous ? sizeof(T) : row.out_stride;
+    SN_INDEPENDENT
+    for (int64_t i = 0; i < n; ++i) {
         T sum;
-        narrow(widen(load<T>(row.in[0] + i * a)) + widen(load<T>(row.in[1] + i * b)), sum);
-        std::memcpy(row.out + i * to, &sum, sizeof sum);
+        narrow(widen(load<T>(a + i * a_step)) + widen(load<T>(b + i * b_step)), sum);
+        std::memcpy(out + i * step, &sum, sizeof sum);
     }
 }
 
 template <class From, class To, bool contiguous> void convert_row(const Row &row) {
-    const int64_t from = contiguous ? sizeof(From) : row.in_stride[0], to = contiguous ? sizeof(To) : row.out_stride;
-    for (int64_t i = 0; i < row.n; ++i) {
+    const char *const in = row.in[0];
+    char *const out = row.out;
+    const int64_t n = row.n, in_step = contiguous ? sizeof(From) : row.in_stride[0];
+    const int64_t out_step = contiguous ? sizeof(To) : row.out_stride;
+    if constexpr (std::is_same_v<From, To> && contiguous) {
+        std::memmove(out, in, size_t(n) * sizeof(To));
+        return;
+    }
+    SN_INDEPENDENT
+    for (int64_t i = 0; i < n; ++i) {
         To value;
-        if constexpr (std::is_same_v<From, To>) value = load<From>(row.in[0] + i * from);
-        else narrow(widen(load<From>(row.in[0] + i * from)), value);
-        std::memcpy(row.out + i * to, &value, sizeof value);
+        if constexpr (std::is_same_v<From, To>) value = load<From>(in + i * in_step);
+        else narrow(widen(load<From>(in + i * in_step)), value);
+        std::memcpy(out + i * out_step, &value, sizeof value);
     }
 }
 
