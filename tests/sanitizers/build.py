@@ -56,7 +56,7 @@ def build_core(kind: str, quick: bool) -> Path:
     folder = ROOT / "build" / f"sanitizer-{kind}{'-quick' if quick else ''}"
     try:
         return build_native.Core(folder=folder).build()
-    finally:  # the package's own build, below, is the plain one
+    finally:
         for name, value in before.items():
             del os.environ[name]
             if value is not None:
