@@ -114,6 +114,7 @@ def test_interrupt_during_a_long_call(threads):
         f"""
         import os, signal, threading, time
         import numpy as np, spatialnorm as sn
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored in what a shell runs in the background
         sn.set_num_threads({threads})
         norm, x = sn.SpatialNorm(31), np.random.default_rng(1).normal(size=(3000, 3000)).astype("f4")
         right = norm(x).tobytes()
