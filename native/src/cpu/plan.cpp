@@ -67,6 +67,7 @@ template <class T> class SpatialPlan final : public sn_plan {
     int64_t blocks_outer = 1;
     const uint64_t id = ++plans_made; // never that of another plan
     Reach halo;                       // rows that a piece reads above and below its own
+    bool small = false;               // so little work that the caller does it, a block to a piece
 
     bool exact_gradient() const { return problem.pass == SN_GRADIENT && problem.spatial.gradient == SN_GRADIENT_EXACT; }
     bool sums_only() const { return problem.pass == SN_PARAMETER_GRADIENTS; }
@@ -304,6 +305,34 @@ template <class T> class SpatialPlan final : public sn_plan {
         return block_start(a, base, block / group.count) + channel * a.batch[inner];
     }
 
+    // What small plans need of run(), which for planes of a few samples costs more than the kernel.
+    void run_small(void *const *data) const {
+        const Group &group = groups[0];
+        const SpatialJob<T> &job = group.job;
+        Scratch memory(job.scratch.size * int64_t(sizeof(T)));
+        Piece piece{};
+        piece.r1 = job.H, piece.c1 = job.L;
+        piece.scratch = memory.data();
+        uint64_t layout = memory.mark();
+        const int64_t blocks = blocks_outer * group.count;
+        for (int64_t b = 0; b < blocks; ++b) {
+            auto start = [&](int operand) SN_LAMBDA {
+                char *const base = static_cast<char *>(data[operand]);
+                return blocks == 1 ? base : const_cast<char *>(start_of(group, operand, base, b));
+            };
+            for (int i = 0; i < n_inputs(); ++i) piece.in[i] = start(i);
+            piece.out = start(n_inputs());
+            piece.offset = offset_of(group, piece.in[n_inputs() - 1]);
+            piece.clean = layout == mark(piece.offset);
+            kernel(job, piece);
+            layout = mark(piece.offset);
+        }
+        memory.leave_mark(layout);
+    }
+
+    // Of a scratch that a piece has left behind which was cleared for this plan and this offset.
+    uint64_t mark(int64_t offset) const { return id * max_lanes + uint64_t(offset); }
+
     void finish_parameter_gradients(const double *values, int64_t n, void *out) const {
         double sum[3] = {0, 0, 0};
         for (int64_t i = 0; i < n; ++i)
@@ -332,6 +361,8 @@ template <class T> class SpatialPlan final : public sn_plan {
         const Reach &r = groups[0].job.reach;
         halo = exact_gradient() ? Reach{r.up + r.down, r.up + r.down, 0, 0}
                                 : Reach{std::max(r.up, r.down), std::max(r.up, r.down), 0, 0};
+        small = n_groups == 1 && problem.elements < 2 * samples_per_thread && groups[0].tile >= groups[0].job.L &&
+                !sums_only();
     }
 
     void run(void *const *data, unsigned in_place) const override {
@@ -340,6 +371,7 @@ template <class T> class SpatialPlan final : public sn_plan {
             if (sums_only()) finish_parameter_gradients(nullptr, 0, output);
             return;
         }
+        if (small && !in_place) return run_small(data);
         const int threads =
             int(std::max<int64_t>(1, std::min<int64_t>(num_threads(), problem.elements / samples_per_thread)));
         // All memory first: nothing is written before it is there.
@@ -402,10 +434,10 @@ template <class T> class SpatialPlan final : public sn_plan {
             piece.c1 = tile + 1 < c.tiles ? (tile + 1) * c.tile - offset : job.L;
             piece.offset = tile ? 0 : offset;
             piece.scratch = scratch_base + worker * scratch;
-            piece.clean = one_layout && layout == id * max_lanes + offset;
+            piece.clean = one_layout && layout == mark(offset);
             piece.values = sums_only() ? sums + 3 * index : nullptr;
             kernel(job, piece);
-            if (one_layout) layout = id * max_lanes + offset;
+            if (one_layout) layout = mark(offset);
         };
         if (workers == 1)
             for (int64_t i = 0; i < pieces; ++i) work(i, 0);

@@ -15,50 +15,58 @@ void *allocate(int64_t bytes) {
     return memory;
 }
 
+} // namespace
+
 struct Kept {
     void *memory = nullptr;
     int64_t size = 0;
     bool used = false, freed_at_exit = false;
     uint64_t mark = 0;
 };
-thread_local Kept kept;
+
+namespace {
+
+thread_local Kept kept_by_thread;
 
 const ThreadExit at_exit([](void *) {
-    std::free(kept.memory);
-    kept = Kept();
+    std::free(kept_by_thread.memory);
+    kept_by_thread = Kept();
 });
 
-bool can_keep() {
+// What the thread keeps, if it is large enough or may be; else nullptr.
+Kept *find_kept(int64_t bytes) {
+    Kept &kept = kept_by_thread; // looked up once: that is a call
+    if (kept.used || bytes > most_kept) return nullptr;
     if (!kept.freed_at_exit) kept.freed_at_exit = at_exit.arm(&kept);
-    return kept.freed_at_exit;
+    return kept.freed_at_exit ? &kept : nullptr;
 }
 
 } // namespace
 
-Scratch::Scratch(int64_t bytes) : memory(nullptr), own(kept.used || bytes > most_kept || !can_keep()), marked(0) {
-    if (own) {
+Scratch::Scratch(int64_t bytes) : memory(nullptr), kept(find_kept(bytes)), marked(0) {
+    if (!kept) {
         memory = allocate(bytes);
         return;
     }
-    if (bytes > kept.size) {
-        std::free(kept.memory);
-        kept.memory = nullptr, kept.size = 0, kept.mark = 0;
-        kept.memory = allocate(bytes);
-        kept.size = bytes;
+    if (bytes > kept->size) {
+        std::free(kept->memory);
+        kept->memory = nullptr, kept->size = 0, kept->mark = 0;
+        kept->memory = allocate(bytes);
+        kept->size = bytes;
     }
-    kept.used = true;
-    memory = kept.memory;
-    marked = kept.mark;
-    kept.mark = 0;
+    kept->used = true;
+    memory = kept->memory;
+    marked = kept->mark;
+    kept->mark = 0;
 }
 
 void Scratch::leave_mark(uint64_t who) {
-    if (!own) kept.mark = who;
+    if (kept) kept->mark = who;
 }
 
 Scratch::~Scratch() {
-    if (own) std::free(memory);
-    else kept.used = false;
+    if (kept) kept->used = false;
+    else std::free(memory);
 }
 
 } // namespace cpu

@@ -5,6 +5,8 @@
 namespace sn {
 namespace cpu {
 
+struct Kept; // by a thread
+
 class Scratch {
   public:
     explicit Scratch(int64_t bytes); // throws std::bad_alloc
@@ -18,7 +20,7 @@ class Scratch {
 
   private:
     void *memory;
-    bool own; // not the thread's kept memory
+    Kept *const kept; // nullptr: memory of its own
     uint64_t marked;
 };
 

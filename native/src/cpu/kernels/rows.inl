@@ -198,6 +198,7 @@ template <class V> struct Convert {
 };
 
 SN_INLINE int64_t slot(int64_t row, int64_t rows) {
+    if (row >= 0 && row < rows) return row; // small images: a division is long
     const int64_t s = row % rows;
     return s < 0 ? s + rows : s;
 }
