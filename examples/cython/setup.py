@@ -9,7 +9,8 @@ from setuptools import Extension, setup
 import spatialnorm
 
 include = Path(spatialnorm.get_include())
-(library,) = (include.parent / "lib").glob("libspatialnorm*")
+package = include.parent
+(library,) = (package / "lib").glob("libspatialnorm*")
 
 extension = Extension(
     "contrast",
@@ -20,4 +21,5 @@ extension = Extension(
     runtime_library_dirs=[str(library.parent)],
     extra_compile_args=os.environ.get("EXTRA_CFLAGS", "").split(),
 )
-setup(name="contrast", ext_modules=cythonize([extension]))
+# Cython looks for the .pxd along sys.path, where an editable installation of spatialnorm is not.
+setup(name="contrast", ext_modules=cythonize([extension], include_path=[str(package.parent)]))

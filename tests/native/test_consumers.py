@@ -77,14 +77,15 @@ def test_cmake(project):
     assert "8 images" in run(project / "build" / "planes")
 
 
-def build_extension(project: Path, standard: str) -> str:
+def build_extension(project: Path, standard: str, **variables: str) -> str:
     """Build in place; Python's own headers are the system's, whose warnings are not ours."""
     need("cc", "gcc")
     pytest.importorskip("setuptools")
     if not Path(sysconfig.get_path("include"), "Python.h").exists():
         pytest.skip("no Python.h on this machine (Debian package python3-dev)")
     flags = [f"-std={standard}", "-isystem", sysconfig.get_path("include"), *WARNINGS]
-    output = run(sys.executable, "setup.py", "build_ext", "--inplace", cwd=project, EXTRA_CFLAGS=" ".join(flags))
+    variables["EXTRA_CFLAGS"] = " ".join(flags)
+    output = run(sys.executable, "setup.py", "build_ext", "--inplace", cwd=project, **variables)
     assert "-pedantic" in output
     return run(sys.executable, "check.py", cwd=project, PYTHONPATH=str(project))
 
@@ -92,6 +93,35 @@ def build_extension(project: Path, standard: str) -> str:
 def test_cython(project):
     pytest.importorskip("Cython")
     assert "equal; a wrong size says: kernel_size" in build_extension(project, "c++17")
+
+
+FINDER = """
+import importlib.util, sys
+
+class Finder:
+    def find_spec(name, path=None, target=None):
+        if name == "spatialnorm":
+            return importlib.util.spec_from_file_location(name, {package!r} + "/__init__.py")
+
+sys.meta_path.insert(0, Finder)
+"""
+
+
+def test_cython_where_an_import_hook_finds_the_package(tmp_path):
+    """Editable installations are not on sys.path, where Cython looks for cimported packages."""
+    pytest.importorskip("Cython")
+    project, package = tmp_path / "cython", tmp_path / "elsewhere" / "spatialnorm"
+    shutil.copytree(EXAMPLES / "cython", project)
+    package.mkdir(parents=True)
+    for entry in PACKAGE.iterdir():
+        (package / entry.name).symlink_to(entry)
+    (package / "__init__.pxd").unlink()  # this package is known by one more name
+    declarations = (PACKAGE / "__init__.pxd").read_text()
+    (package / "__init__.pxd").write_text(declarations + "\nctypedef sn_plan sn_marked_plan\n")
+    source = project / "contrast.pyx"
+    source.write_text(source.read_text().replace("sn_plan,", "sn_marked_plan as sn_plan,"))
+    (project / "sitecustomize.py").write_text(FINDER.format(package=str(package)))
+    build_extension(project, "c++17", PYTHONPATH=str(project))
 
 
 def test_capsule(project):
