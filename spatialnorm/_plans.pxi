@@ -17,27 +17,44 @@ cdef class Plan:
         PyMem_Free(self.layout)
 
 
+cdef extern from *:
+    """
+    /* Whether the array has this shape, and after it these strides; without a branch for each. */
+    static inline int sn_has_layout(const sn_array *a, const int64_t *layout, int ndim) {
+        int64_t different = 0;
+        for (int k = 0; k < ndim; ++k) different |= (a->shape[k] ^ layout[k]) | (a->strides[k] ^ layout[ndim + k]);
+        return different == 0;
+    }
+    """
+    bint sn_has_layout(const sn_array *, const int64_t *, int) noexcept
+    # Borrowed references, which Cython's own loop over a list does not use.
+    Py_ssize_t PyList_GET_SIZE(PyObject *) noexcept
+    PyObject *PyList_GET_ITEM(PyObject *, Py_ssize_t) noexcept
+
+
 cdef inline bint fits(Plan plan, sn_pass which, const sn_array *a, int images) noexcept:
     cdef const int64_t *layout = plan.layout
-    cdef int i, k, ndim = plan.ndim
+    cdef int i, ndim = plan.ndim
     if plan.which != which:
         return False
     for i in range(images):
-        if a[i].ndim != ndim or a[i].dtype != plan.dtypes[i]:
+        if a[i].ndim != ndim or a[i].dtype != plan.dtypes[i] or not sn_has_layout(&a[i], layout, ndim):
             return False
-        for k in range(ndim):
-            if a[i].shape[k] != layout[k] or a[i].strides[k] != layout[ndim + k]:
-                return False
         layout += 2 * ndim
     return True
 
 
 cdef inline Plan find_plan(Operation operation, sn_pass which, const sn_array *a, int images):
-    cdef Plan plan, found = None
+    cdef Plan found = None
+    cdef PyObject *plans
+    cdef PyObject *plan
+    cdef Py_ssize_t i
     with cython.critical_section(operation):
-        for plan in operation.plans:
-            if fits(plan, which, a, images):
-                found = plan
+        plans = <PyObject *>operation.plans
+        for i in range(PyList_GET_SIZE(plans)):
+            plan = PyList_GET_ITEM(plans, i)
+            if fits(<Plan>plan, which, a, images):
+                found = <Plan>plan
                 break
     return found
 

@@ -226,8 +226,7 @@ unsigned check_overlap(const Problem &problem, void *const *data) {
     for (int i = 0; i < last; ++i) {
         const Layout &in = problem.operands[i];
         const char *const p = static_cast<const char *>(data[i]);
-        const intptr_t a = intptr_t(p), b = intptr_t(q);
-        if (a + in.last <= b + out.first || b + out.last <= a + in.first) continue;
+        if (apart(in, p, out, q)) continue;
         if (last < problem.n_images) {
             bool same = p == q && itemsize(in.dtype) == itemsize(out.dtype) &&
                         (problem.height == 1 || in.height == out.height) &&

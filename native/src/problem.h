@@ -44,6 +44,11 @@ const char *dtype_name(sn_dtype dtype);
 void validate(const sn_params *params, sn_pass pass, const sn_array *operands, int n_operands, int axis_height,
               int axis_width, Problem &problem);
 
+// Whether two operands' spans share no byte: the short answer to most questions of overlap.
+inline bool apart(const Layout &a, const void *p, const Layout &b, const void *q) {
+    return intptr_t(p) + a.last <= intptr_t(q) + b.first || intptr_t(q) + b.last <= intptr_t(p) + a.first;
+}
+
 // How the output lies to each input, checked again for every run: bit i set if input i is the output exactly.
 // Throws sn::Error if an input overlaps the output in any other way.
 unsigned check_overlap(const Problem &problem, void *const *data);
