@@ -1,10 +1,16 @@
 """Buffers: how many, how long, and what is allocated in a run."""
 
+import os
+import platform
+import subprocess
+import sys
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
 from cases import DEVICE
+from programs import tool
 from test_graph_cases import chain, norm_node, norm_of, training
 
 import spatialnorm as sn
@@ -88,6 +94,52 @@ def test_nothing_is_allocated_from_the_second_run_on(x, rng, allocations, device
     finally:
         tracemalloc.stop()
     assert peak > 2 * a.nbytes
+
+
+# Ten nodes, then ten nodes there and back with images in float16 between them, then additions, on both sizes.
+HUNDRED_RUNS = """
+import ctypes, numpy as np
+from test_graph_cases import Graph, ImageNode, chain, training
+
+calls, largest = (ctypes.c_long.in_dll(ctypes.CDLL(None), n) for n in ("count_allocations", "largest_allocation"))
+nodes = chain(ImageNode("x"), 10)
+(last,) = nodes[-1].training_graph(ImageNode("dy"))
+y, dx = nodes[-1].result_image, last.result_image
+graphs = [Graph([y], "cpu"), Graph([y, dx], "cpu"), training(ImageNode("x"), "cpu")]
+for node in nodes[:-1]:
+    node.result_image.format = "float16"
+graphs.append(Graph([y, dx], "cpu"))
+for size in (16, 300):
+    a, *outs = np.ones((3, size, size), "f4")
+    for graph in graphs:
+        sources = {handle: a for handle in graph.source_image_handles}
+        mine = outs[: len(graph.result_handles)]
+        graph.run(sources, mine), graph.run(sources, mine)
+        print(largest.value, end=" ")
+        calls.value = largest.value = 0
+        for _ in range(100):
+            graph.run(sources, mine)
+        print(calls.value, largest.value)
+        calls.value = largest.value = 0
+"""
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="interposes glibc's allocator")
+@pytest.mark.skipif(DEVICE != "cpu", reason="counts what the library allocates on the CPU")
+def test_the_allocator_is_left_alone_from_the_second_run_on(tmp_path):
+    """Of the whole process: the core, NumPy, the interpreter. NumPy asks for 32 bytes to compare two arrays' memory."""
+    counter = tmp_path / "count_allocations.so"
+    source = Path(__file__).parent / "native" / "count_allocations.c"
+    subprocess.run([tool("cc", "gcc", "clang"), "-shared", "-fPIC", "-O2", source, "-o", counter], check=True)
+    environment = {**os.environ, "LD_PRELOAD": str(counter), "PYTHONPATH": str(Path(__file__).parent)}
+    command = [sys.executable, "-c", HUNDRED_RUNS]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    rows = [[int(word) for word in line.split()] for line in done.stdout.splitlines()]
+    assert len(rows) == 8
+    for first_largest, calls, largest in rows:
+        assert first_largest > 1000  # what is counted is seen
+        assert largest <= 64, rows
+        assert calls <= 100 * 2 * 2, rows  # a pair of sources and outputs each
 
 
 def test_the_graph_keeps_no_array_of_the_caller(x, images):

@@ -123,12 +123,45 @@ def test_bad_image_attributes():
         image.handle = {}
     with pytest.raises(ValueError, match=r"format must be None or 'float16'.*not 'int8'"):
         image.format = "int8"
+    for name in ("stop_gradient", "export_from_graph"):
+        with pytest.raises(TypeError, match=f"{name} must be True or False, not 'no'"):
+            setattr(image, name, "no")
+        assert getattr(image, name) is False
+
+
+def test_label_is_a_string(x):
+    node = norm_node(x, label="a")
+    with pytest.raises(TypeError, match="label must be a string or None, not 3"):
+        node.label = 3
+    assert node.label == "a"
+
+
+@pytest.mark.parametrize("name", ["kernelWidth", "kernel_size", "betta", "exportFromGraph"])
+def test_unknown_names_are_errors(name, x):
+    """Nothing is set that nobody reads."""
+    node = norm_node(x)
+    addition = AdditionNode(x, x)
+    for part in (node, node.gradient_filter(x), addition, addition.gradient_filters(x)[0], x, node.result_state):
+        with pytest.raises(AttributeError, match=name):
+            setattr(part, name, 3)
+
+
+def test_gradient_nodes_are_named_after_their_forward_nodes(x):
+    node, dy = norm_node(x, label="a"), ImageNode("dy")
+    gradient = node.gradient_filter(dy)
+    assert gradient.name == "gradient of 'a' (SpatialNormalizationGradientNode)"
+    gradient.label = "b"
+    assert gradient.name == "'b' (SpatialNormalizationGradientNode)"
+    node.label = None
+    assert node.gradient_filter(dy).name == "SpatialNormalizationGradientNode"
 
 
 def test_sources_must_be_images(x):
     node = SpatialNormalizationNode(x)
     with pytest.raises(TypeError, match=r"source must be an ImageNode.*did you mean its result_image"):
         SpatialNormalizationNode(node)
+    with pytest.raises(TypeError, match=r"result_images must be .*did you mean its result_image"):
+        Graph([x, node])
     with pytest.raises(TypeError, match="left_source"):
         AdditionNode("x", x)
     with pytest.raises(TypeError, match="gradient_state must be the result_state of a SpatialNormalizationNode"):

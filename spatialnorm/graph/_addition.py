@@ -14,6 +14,7 @@ from spatialnorm.graph._nodes import (
     ImageNode,
     StateNode,
     Step,
+    to_flag,
     to_image,
 )
 
@@ -29,6 +30,8 @@ class AdditionNode(FilterNode):
     left_source, right_source : ImageNode
         The images to add; may be the same.
     """
+
+    __slots__ = ("_state",)
 
     def __init__(self, left_source: ImageNode, right_source: ImageNode) -> None:
         super().__init__(to_image("left_source", left_source), to_image("right_source", right_source))
@@ -66,6 +69,7 @@ class AdditionGradientNode(GradientFilterNode):
         Whether it is the right source. Both have the same gradient.
     """
 
+    __slots__ = ("_is_secondary",)
     _parameters = ("is_secondary_source_filter",)
 
     def __init__(
@@ -91,9 +95,7 @@ class AdditionGradientNode(GradientFilterNode):
 
     @is_secondary_source_filter.setter
     def is_secondary_source_filter(self, value: bool) -> None:
-        if not isinstance(value, bool):
-            raise TypeError(f"is_secondary_source_filter must be True or False, not {value!r}")
-        self._is_secondary = value
+        self._is_secondary = to_flag("is_secondary_source_filter", value)
 
     def _step(self, axes: tuple[int, int], gradient: Literal["exact", "documented"], device: str | Device) -> None:
         return None

@@ -43,7 +43,7 @@ def describe(graph: Graph) -> dict[str, Any]:
                 "handle": image.handle,
                 "format": image.format,
                 "export_from_graph": i in network.exported,
-                "stop_gradient": bool(image.node.stop_gradient),
+                "stop_gradient": image.node.stop_gradient,
             }
             for i, image in enumerate(network.images)
         ],

@@ -31,15 +31,21 @@ def to_handle(handle: Hashable) -> Hashable:
     return handle
 
 
+def to_flag(name: str, value: Any) -> bool:
+    """Accept True and False, and nothing that only counts as such."""
+    if not isinstance(value, bool):
+        raise TypeError(f"{name} must be True or False, not {value!r}")
+    return value
+
+
 def to_images(name: str, images: Any) -> list[ImageNode]:
     """Accept one image node or several."""
     found = [images] if isinstance(images, ImageNode) else images
     if not isinstance(found, (list, tuple)) or not all(isinstance(image, ImageNode) for image in found):
-        advice = f"; did you mean its result_image, {type(images).__name__}.result_image?"
-        raise TypeError(
-            f"{name} must be an ImageNode or a list of them, not {images!r}"
-            + (advice if isinstance(images, FilterNode) else "")
-        )
+        nodes = [found] if isinstance(found, FilterNode) else found if isinstance(found, (list, tuple)) else []
+        kind = next((type(node).__name__ for node in nodes if isinstance(node, FilterNode)), None)
+        advice = f"; did you mean its result_image, {kind}.result_image?" if kind else ""
+        raise TypeError(f"{name} must be an ImageNode or a list of them, not {images!r}{advice}")
     return list(found)
 
 
@@ -61,15 +67,6 @@ class ImageNode:
     handle : hashable, optional
         What `Graph.run` knows the image by; usually a string. A source must have one.
 
-    Attributes
-    ----------
-    stop_gradient : bool
-        Whether `FilterNode.training_graph` stops here: the gradient of this image is computed, that of
-        the node it comes from is not. Default False.
-    export_from_graph : bool
-        Whether `Graph.run` hands out this image in `intermediate_images`. It then needs a handle.
-        Default False.
-
     Examples
     --------
     >>> from spatialnorm.graph import ImageNode
@@ -77,14 +74,13 @@ class ImageNode:
     ImageNode('x')
     """
 
-    __slots__ = ("__weakref__", "_format", "_handle", "_producer", "export_from_graph", "stop_gradient")
+    __slots__ = ("__weakref__", "_export_from_graph", "_format", "_handle", "_producer", "_stop_gradient")
 
     def __init__(self, handle: Hashable = None) -> None:
         self._handle = to_handle(handle)
         self._format: str | None = None
         self._producer: FilterNode | None = None
-        self.stop_gradient = False
-        self.export_from_graph = False
+        self._stop_gradient = self._export_from_graph = False
 
     @property
     def handle(self) -> Hashable:
@@ -110,6 +106,30 @@ class ImageNode:
         if value is not None and (not isinstance(value, str) or value not in FORMATS):
             raise ValueError(f"format must be None or {' or '.join(map(repr, FORMATS))}, not {value!r}")
         self._format = value
+
+    @property
+    def stop_gradient(self) -> bool:
+        """Whether `FilterNode.training_graph` stops here. Default False.
+
+        The gradient of this image is computed, that of the node it comes from is not.
+        """
+        return self._stop_gradient
+
+    @stop_gradient.setter
+    def stop_gradient(self, value: bool) -> None:
+        self._stop_gradient = to_flag("stop_gradient", value)
+
+    @property
+    def export_from_graph(self) -> bool:
+        """Whether `Graph.run` hands out this image in `intermediate_images`. Default False.
+
+        It then needs a handle.
+        """
+        return self._export_from_graph
+
+    @export_from_graph.setter
+    def export_from_graph(self, value: bool) -> None:
+        self._export_from_graph = to_flag("export_from_graph", value)
 
     def __repr__(self) -> str:
         """Show the handle, or where the image comes from."""
@@ -145,28 +165,35 @@ class GradientStateNode(StateNode):
 
 
 class FilterNode(ABC):
-    """A stage of a graph. Abstract: make one of its subclasses.
+    """A stage of a graph. Abstract: make one of its subclasses."""
 
-    Attributes
-    ----------
-    label : str or None
-        Name of the node in errors and warnings.
-    """
-
+    # A misspelled parameter is an error, not an attribute that nobody reads.
+    __slots__ = ("__weakref__", "_label", "_padding_policy", "_result_image", "_sources")
     _parameters: ClassVar[tuple[str, ...]] = ()  # attributes that say what the node does, for JSON and pickling
 
     def __init__(self, *sources: ImageNode) -> None:
-        self.label: str | None = None
+        self._label: str | None = None
         self._sources = sources
         self._padding_policy: Edge = "zero"
         self._result_image = ImageNode()
         self._result_image._producer = self
 
     @property
+    def label(self) -> str | None:
+        """Name of the node in errors and warnings, or None."""
+        return self._label
+
+    @label.setter
+    def label(self, value: str | None) -> None:
+        if value is not None and not isinstance(value, str):
+            raise TypeError(f"label must be a string or None, not {value!r}")
+        self._label = value
+
+    @property
     def name(self) -> str:
         """The node in words: its label and its type."""
         kind = type(self).__name__
-        return kind if self.label is None else f"{self.label!r} ({kind})"
+        return kind if self._label is None else f"{self._label!r} ({kind})"
 
     def __repr__(self) -> str:
         """Show label and parameters."""
@@ -298,6 +325,17 @@ class GradientFilterNode(FilterNode):
 
     It has no gradient nodes of its own: there are no second derivatives through nodes.
     """
+
+    __slots__ = ("_gradient_state",)
+    _gradient_state: GradientStateNode
+
+    @property
+    def name(self) -> str:
+        """The node in words: its label, or that of its forward node, and its type."""
+        forward = self._gradient_state._node.label
+        if self._label is not None or forward is None:
+            return super().name
+        return f"gradient of {forward!r} ({type(self).__name__})"
 
     def gradient_filter(self, source_gradient: ImageNode | Sequence[ImageNode]) -> GradientFilterNode:
         """Refuse.

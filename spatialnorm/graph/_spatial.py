@@ -67,6 +67,7 @@ class NormalizationNode(FilterNode):
         The image to normalize.
     """
 
+    __slots__ = ("_values",)
     _values: dict[str, Any]
 
     alpha = _Parameter[float, SupportsFloat]("Weight of the mean of squares; not negative. Default 1.")
@@ -97,6 +98,7 @@ class SpatialNormalizationNode(NormalizationNode):
     ('x',)
     """
 
+    __slots__ = ("_state",)
     _parameters = (*SPATIAL_PARAMETERS, "padding_policy")
 
     kernel_height = _Parameter[int, int]("Height of the window, at least 1.")
@@ -154,6 +156,7 @@ class SpatialNormalizationGradientNode(GradientFilterNode):
         `kernel_size` is not at least 1.
     """
 
+    __slots__ = ("_forward", "_values")
     _parameters = (*SPATIAL_PARAMETERS, "padding_policy")
     _values: dict[str, Any]
 

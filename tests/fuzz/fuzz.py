@@ -12,6 +12,7 @@ from __future__ import annotations
 import argparse
 import os
 import re
+import resource
 import shutil
 import subprocess
 import sys
@@ -47,6 +48,12 @@ def unpack(folder: Path) -> list[Path]:
     return files
 
 
+def processor_seconds() -> float:
+    """Return what ended child processes have used."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
+
+
 def build(folder: Path, cxx: str) -> tuple[Path, Path]:
     """Return the fuzzer and the copy of the library that judges it."""
     core = build_native.Core()
@@ -79,21 +86,25 @@ def main() -> None:
     unpack(corpus)
     environment = {**os.environ, "SN_FUZZ_JUDGE": str(judge), "ASAN_OPTIONS": "detect_leaks=1"}
     command = [program, f"-max_len={MOST_BYTES}", "-len_control=0", "-timeout=60", f"-artifact_prefix={folder}/"]
-    done = subprocess.run(
-        [*command, f"-max_total_time={options.seconds}", "-print_final_stats=1", corpus],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    log = folder / "log"  # grows during the run: a long one can be watched
+    before = processor_seconds()
+    with log.open("w") as file:
+        done = subprocess.run(
+            [*command, f"-max_total_time={options.seconds}", "-print_final_stats=1", corpus],
+            env=environment,
+            stdout=file,
+            stderr=file,
+            check=False,
+        )
+    told = log.read_text(errors="replace")
     if done.returncode:
-        sys.exit(done.stderr[-6000:])
-    runs = re.search(r"number_of_executed_units:\s*(\d+)", done.stderr)
-    peak = re.search(r"peak_rss_mb:\s*(\d+)", done.stderr)
-    covered = re.findall(r"cov: (\d+) ft: (\d+) corp: (\d+)", done.stderr)[-1]
+        sys.exit(told[-6000:])
+    runs = re.search(r"number_of_executed_units:\s*(\d+)", told)
+    peak = re.search(r"peak_rss_mb:\s*(\d+)", told)
+    covered = re.findall(r"cov: (\d+) ft: (\d+) corp: (\d+)", told)[-1]
     print(
-        f"fuzz: {runs[1]} inputs in {options.seconds} s, none failed; {covered[0]} edges, {covered[2]} inputs kept, "
-        f"at most {peak[1]} MiB"
+        f"fuzz: {runs[1]} inputs in {options.seconds} s ({processor_seconds() - before:.0f} s of processor time), "
+        f"none failed; {covered[0]} edges, {covered[2]} inputs kept, at most {peak[1]} MiB"
     )
     if options.update:
         best = folder / "best"
