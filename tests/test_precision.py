@@ -125,6 +125,21 @@ def test_locality(dtype, kernel_size, strange, device):
         assert norm.jvp(x, odd_grad)[outside].tobytes() == tangent[outside].tobytes()
 
 
+@pytest.mark.parametrize("alpha", [1e100, 1.7e308])
+@each_dtype
+def test_windows_of_zeros_where_alpha_leaves_the_range(dtype, alpha, device):
+    """In the type of the arithmetic alpha, or a product with it, would be infinite, and infinity times zero nan."""
+    case = Case(shape=(4, 5, 6))
+    zeros, grad_y = np.zeros(case.shape, dtype), case.values(dtype, 2)
+    expected = (grad_y.astype("f8") / 32).astype(dtype)
+    for gradient in ("exact", "documented"):
+        norm = sn.SpatialNorm(3, alpha, 5.0, 2.0, gradient=gradient, device=device)
+        np.testing.assert_array_equal(norm(zeros), zeros)
+        np.testing.assert_array_equal(norm.gradient(grad_y, zeros), expected)
+        np.testing.assert_array_equal(norm.jvp(zeros, grad_y), expected)
+        assert norm.parameter_gradients(grad_y, zeros) == (0, 0, 0)
+
+
 @pytest.mark.parametrize("edge", EDGES)
 def test_nan_fills_its_windows(edge, device):
     x = Case(shape=(20, 30)).values(FLOAT32)

@@ -1,6 +1,6 @@
 """Fuzz the C interface with libFuzzer, from the inputs of corpus.txt on.
 
-    python tests/fuzz/fuzz.py [--seconds 60] [--update]
+    python tests/fuzz/fuzz.py [--seconds 60] [--timeout 60] [--update]
 
 The core, without the kernels, is built with coverage, AddressSanitizer and UndefinedBehaviorSanitizer; the kernels are
 those that are shipped, on memory between unmapped pages. An input that fails is left in build/fuzz. With --update the
@@ -76,6 +76,7 @@ def build(folder: Path, cxx: str) -> tuple[Path, Path]:
 def main() -> None:
     parser = argparse.ArgumentParser(description="Fuzz the C interface.")
     parser.add_argument("--seconds", type=int, default=60)
+    parser.add_argument("--timeout", type=int, default=60, help="seconds for one input; more on a busy machine")
     parser.add_argument("--update", action="store_true", help="write corpus.txt")
     parser.add_argument("--cxx", default="clang++-19")
     options = parser.parse_args()
@@ -85,7 +86,13 @@ def main() -> None:
     corpus = folder / "corpus"
     unpack(corpus)
     environment = {**os.environ, "SN_FUZZ_JUDGE": str(judge), "ASAN_OPTIONS": "detect_leaks=1"}
-    command = [program, f"-max_len={MOST_BYTES}", "-len_control=0", "-timeout=60", f"-artifact_prefix={folder}/"]
+    command = [
+        program,
+        f"-max_len={MOST_BYTES}",
+        "-len_control=0",
+        f"-timeout={options.timeout}",
+        f"-artifact_prefix={folder}/",
+    ]
     log = folder / "log"  # grows during the run: a long one can be watched
     before = processor_seconds()
     with log.open("w") as file:

@@ -10,6 +10,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstring>
+#include <limits>
 
 namespace sn {
 namespace cpu {
@@ -32,6 +33,12 @@ constexpr int64_t round_up(int64_t n, int64_t m) { return (n + m - 1) / m * m; }
 template <class T> const SpatialKernels<T> &kernels(const Target &target);
 template <> const SpatialKernels<float> &kernels(const Target &target) { return target.f32; }
 template <> const SpatialKernels<double> &kernels(const Target &target) { return target.f64; }
+
+// The nearest finite T, as on Metal: an infinity would turn the sum of a window of zeros into nan.
+template <class T> T to_finite(double value) {
+    constexpr double most = double(std::numeric_limits<T>::max());
+    return T(std::clamp(value, -most, most));
+}
 
 template <class T> using Kernel = void (*)(const SpatialJob<T> &, const Piece &);
 
@@ -130,11 +137,12 @@ template <class T> class SpatialPlan final : public sn_plan {
         job.beyond = {full.up - job.reach.up, full.down - job.reach.down, full.left - job.reach.left,
                       full.right - job.reach.right};
         if (!job.clamp) job.beyond = {0, 0, 0, 0};
-        job.scale = T(p.alpha / area);
-        job.scale_rest = T(p.alpha / area - double(job.scale));
-        job.delta = T(p.delta);
+        job.scale = to_finite<T>(p.alpha / area);
+        const bool clipped = double(job.scale) == double(std::numeric_limits<T>::max());
+        job.scale_rest = clipped ? T(0) : T(p.alpha / area - double(job.scale));
+        job.delta = to_finite<T>(p.delta);
         const bool documented = problem.pass == SN_GRADIENT && !exact_gradient();
-        job.factor = T(documented ? 2 * p.alpha * p.beta : 2 * p.alpha * p.beta / area);
+        job.factor = to_finite<T>(documented ? 2 * p.alpha * p.beta : 2 * p.alpha * p.beta / area);
         job.power = power.get();
         job.power_plus = power_plus.get();
         for (int i = 0; i < n_inputs(); ++i) {
@@ -350,7 +358,7 @@ template <class T> class SpatialPlan final : public sn_plan {
 
   public:
     explicit SpatialPlan(const Problem &p) : sn_plan(p), all(kernels<T>(target())), kernel(choose_kernel(all, p)) {
-        const double floor = double(T(p.spatial.delta));
+        const double floor = double(to_finite<T>(p.spatial.delta));
         power = power_table<T>(p.spatial.beta, floor);
         if (p.pass != SN_FORWARD) power_plus = power_table<T>(p.spatial.beta + 1, floor);
         if (problem.elements == 0) return;
