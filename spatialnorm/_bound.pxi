@@ -68,19 +68,21 @@ cdef class Bound:
 
 cdef inline object run_bound(Bound bound):
     cdef Plan plan = bound.plan
+    cdef sn_array a[MAX_OPERANDS]  # of this call: others may run at once
     cdef bint same = True
     cdef int i, last = bound.n - 1
     for i in range(bound.n):
+        a[i] = bound.a[i]
         if bound.moves[i]:
-            bound.a[i].dtype = dtype_of(sn_ndarray_number(<object>bound.objects[i]))
-            sn_ndarray_view(<object>bound.objects[i], &bound.a[i])
-            same = same and bound.a[i].data == bound.data[i]
-    same = same and fits(plan, plan.which, bound.a, bound.n)
+            a[i].dtype = dtype_of(sn_ndarray_number(<object>bound.objects[i]))
+            sn_ndarray_view(<object>bound.objects[i], &a[i])
+            same = same and a[i].data == bound.data[i]
+    same = same and fits(plan, plan.which, a, bound.n)
     if not same or (bound.moves[last] and not sn_ndarray_writeable(<object>bound.objects[last])):
         raise ValueError("an array was resized, reshaped or made read-only after it was bound; bind it again")
     status = run_plan(plan, bound.data, bound.n)
     if status != SN_OK:
-        run_again(bound.spatial, plan, status, bound.a, bound.data, bound.n)
+        run_again(bound.spatial, plan, status, a, bound.data, bound.n)
     return <object>bound.objects[last]
 
 
