@@ -171,6 +171,8 @@ def test_instruction_set_of_another_processor():
 
 
 def test_best_instruction_set_is_the_default():
+    if any("/proc/cpuinfo" in missing for missing in lacking("avx2")):
+        pytest.skip("no /proc/cpuinfo, which tells what this processor could run")
     best = next(isa for isa in ("avx512", "avx2", "neon", "scalar") if not lacking(isa))
     result = python("from spatialnorm import _core; print(_core.isa())")
     assert result.stdout == f"{best}\n", result.stderr
