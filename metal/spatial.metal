@@ -6,6 +6,7 @@
 #include "spatial_planes.h"
 #include "spatial_simd.h"
 #include "spatial_interleaved.h"
+#include "spatial_columns.h"
 #include "spatial_strip.h"
 #include "spatial_table.h"
 
@@ -40,18 +41,23 @@
 #define SPATIAL_STRIP_ENTRY(type, pass, k, columns, rows, width, each)  \
     SPATIAL_ENTRY("spatial_" #pass "_strip_" #type "_" #k "_" #columns, \
                   spatial_##pass##_strip<type, k, columns, rows, width, each>)
-#define SPATIAL_INTERLEAVED_ENTRY(type, pass, k, columns, rows, channels)     \
+#define SPATIAL_INTERLEAVED_ENTRY(type, pass, k, columns, rows, channels, lanes, width) \
     SPATIAL_ENTRY("spatial_" #pass "_interleaved_" #type "_" #k "_" #columns, \
-                  spatial_##pass##_interleaved<type, k, columns, rows, channels>)
+                  spatial_##pass##_interleaved<type, k, columns, rows, channels, lanes, width>)
 
 #define SPATIAL_PLANES_ENTRY(type, pass, k, side) \
     SPATIAL_ENTRY("spatial_" #pass "_planes_" #type "_" #k "_" #side, spatial_##pass##_planes<type, k, side>)
+
+#define SPATIAL_COLUMNS_ENTRY(type, pass, k, columns, height)             \
+    SPATIAL_ENTRY("spatial_" #pass "_columns_" #type "_" #k "_" #columns, \
+                  spatial_##pass##_columns<type, k, columns, height>)
 
 #define SPATIAL_ODD_WINDOW(type)                               \
     SPATIAL_SIMD_TABLE(SPATIAL_SIMD_ENTRY, type)               \
     SPATIAL_STRIP_TABLE(SPATIAL_STRIP_ENTRY, type)             \
     SPATIAL_INTERLEAVED_TABLE(SPATIAL_INTERLEAVED_ENTRY, type) \
-    SPATIAL_PLANES_TABLE(SPATIAL_PLANES_ENTRY, type)
+    SPATIAL_PLANES_TABLE(SPATIAL_PLANES_ENTRY, type)           \
+    SPATIAL_COLUMNS_TABLE(SPATIAL_COLUMNS_ENTRY, type)
 
 SPATIAL_ANY_WINDOW(float)
 SPATIAL_ANY_WINDOW(half)

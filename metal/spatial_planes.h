@@ -6,17 +6,21 @@
 #pragma once
 #include "spatial_window.h"
 
-// Sums over K neighbours, K odd, zeros beyond both ends of the line.
-template <int K, int SIDE> METAL_FUNC void line_windows(thread const float *v, thread float *sums) {
+// Sums over K neighbours, K odd, of a line of N values STEP apart, zeros beyond both ends.
+template <int K, int N, int STEP> METAL_FUNC void line_windows(thread const float *v, thread float *sums) {
+    static_assert(K <= N, "some windows are whole");
     constexpr int half_k = K / 2;
+    float left = v[0], right = v[(N - 1) * STEP];
 #pragma unroll
-    for (int i = 0; i < SIDE; ++i) {
-        float sum = v[i < half_k ? 0 : i - half_k];
-#pragma unroll
-        for (int j = 1; j < SIDE; ++j)
-            if (j > i - half_k && j <= i + half_k) sum += v[j];
-        sums[i] = sum;
+    for (int i = 1; i < K - 1; ++i) {
+        left += v[i * STEP];
+        right += v[(N - 1 - i) * STEP];
+        if (i >= half_k) {
+            sums[(i - half_k) * STEP] = left;
+            sums[(N - 1 - i + half_k) * STEP] = right;
+        }
     }
+    sliding_sums<K, N - K + 1, STEP>(v, sums + half_k * STEP);
 }
 
 // A threadgroup's planes, and the line of one of them that a thread takes.
@@ -123,7 +127,7 @@ template <int SIDE> struct Planes {
         get_row(memory, v);
 #pragma unroll
         for (int i = 0; i < SIDE; ++i) v[i] *= v[i];
-        line_windows<K, SIDE>(v, s);
+        line_windows<K, SIDE, 1>(v, s);
         set_row(sums, s);
     }
     // T of a column, from the sums along the rows.
@@ -131,7 +135,7 @@ template <int SIDE> struct Planes {
     METAL_FUNC void column_bases(constant SpatialParams &p, threadgroup const float4 *sums, thread float *t) const {
         float v[SIDE];
         get_column(sums, v);
-        line_windows<K, SIDE>(v, t);
+        line_windows<K, SIDE, 1>(v, t);
 #pragma unroll
         for (int i = 0; i < SIDE; ++i) t[i] = base(p, t[i]);
     }
@@ -187,14 +191,14 @@ kernel void spatial_gradient_planes(device const T *dy [[buffer(0)]], device con
             v[i] *= slope[i] * power_1[i];
         }
         planes.set_column(slopes, power);
-        line_windows<K, SIDE>(v, t);
+        line_windows<K, SIDE, 1>(v, t);
         planes.set_column(sums, t);
     }
     threadgroup_barrier(mem_flags::mem_threadgroup);
     if (planes.inside) {
         float v[SIDE], s[SIDE], direct[SIDE];
         planes.get_row(sums, v);
-        line_windows<K, SIDE>(v, s);
+        line_windows<K, SIDE, 1>(v, s);
         planes.get_row(xs, v);
         planes.get_row(slopes, direct);
 #pragma unroll

@@ -1,7 +1,8 @@
 // The kernels for odd square windows k x k, one line for each: spatial.metal instantiates them and launch_choice.cpp
 // chooses among them, so that both always agree. Plain macros, read by both compilers.
 //   columns, rows: columns of a thread, rows of a step
-//   width, channels: columns (channels) of a threadgroup
+//   width: columns of a threadgroup
+//   channels, lanes: channels of a thread, threads of a threadgroup for each column
 //   each: neighbouring windows that a thread sums along a row
 // Of two lines for one window the first is taken where `columns` divides the width.
 #pragma once
@@ -34,22 +35,22 @@
     entry(argument, gradient, 31, 1, 8, 384, 16)  \
     entry(argument, gradient, 63, 1, 8, 256, 16)
 
-// entry(argument, pass, k, columns, rows, channels)
+// entry(argument, pass, k, columns, rows, channels, lanes, width)
 #define SPATIAL_INTERLEAVED_TABLE(entry, argument) \
-    entry(argument, forward, 3, 4, 2, 32)          \
-    entry(argument, forward, 5, 4, 2, 32)          \
-    entry(argument, forward, 7, 2, 2, 16)          \
-    entry(argument, forward, 9, 2, 4, 16)          \
-    entry(argument, forward, 11, 2, 2, 16)         \
-    entry(argument, forward, 13, 2, 4, 16)         \
-    entry(argument, forward, 15, 2, 2, 16)         \
-    entry(argument, gradient, 3, 4, 2, 16)         \
-    entry(argument, gradient, 5, 4, 2, 16)         \
-    entry(argument, gradient, 7, 2, 2, 8)          \
-    entry(argument, gradient, 9, 2, 4, 8)          \
-    entry(argument, gradient, 11, 2, 2, 8)         \
-    entry(argument, gradient, 13, 2, 4, 8)         \
-    entry(argument, gradient, 15, 2, 2, 8)
+    entry(argument, forward, 3, 1, 2, 4, 4, 56)    \
+    entry(argument, forward, 5, 1, 2, 4, 4, 56)    \
+    entry(argument, forward, 7, 1, 2, 2, 8, 56)    \
+    entry(argument, forward, 9, 1, 2, 2, 8, 56)    \
+    entry(argument, forward, 11, 1, 4, 2, 4, 64)   \
+    entry(argument, forward, 13, 1, 4, 2, 4, 64)   \
+    entry(argument, forward, 15, 1, 4, 2, 4, 64)   \
+    entry(argument, gradient, 3, 1, 2, 2, 8, 56)   \
+    entry(argument, gradient, 5, 1, 2, 2, 8, 56)   \
+    entry(argument, gradient, 7, 1, 2, 2, 8, 56)   \
+    entry(argument, gradient, 9, 1, 4, 2, 4, 64)   \
+    entry(argument, gradient, 11, 2, 4, 1, 8, 64)  \
+    entry(argument, gradient, 13, 2, 4, 1, 8, 64)  \
+    entry(argument, gradient, 15, 1, 4, 2, 4, 64)
 
 // Planes of side x side. entry(argument, pass, k, side)
 #define SPATIAL_PLANES_TABLE(entry, argument) \
@@ -59,4 +60,13 @@
     entry(argument, gradient, 3, 7)           \
     entry(argument, gradient, 5, 7)           \
     entry(argument, gradient, 7, 7)
+
+// Planes of `height` rows. entry(argument, pass, k, columns, height)
+#define SPATIAL_COLUMNS_TABLE(entry, argument) \
+    entry(argument, forward, 3, 2, 14)         \
+    entry(argument, forward, 5, 2, 14)         \
+    entry(argument, forward, 7, 2, 14)         \
+    entry(argument, gradient, 3, 2, 14)        \
+    entry(argument, gradient, 5, 2, 14)        \
+    entry(argument, gradient, 7, 2, 14)
 // clang-format on

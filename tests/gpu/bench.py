@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import argparse
 import datetime
+import itertools
 import json
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from pathlib import Path
 
 import gpu as cuda
 import msl
-from launch import DESIGNS
+from launch import DESIGNS, plan
 
 CASES = {
     "56": ((32, 64, 56, 56), 5, False),
@@ -35,6 +36,8 @@ CASES = {
     "7": ((128, 2048, 7, 7), 5, False),
     "4k-33": ((4, 1, 4096, 4096), 33, False),
 }
+
+PASSES = ("forward", "gradient")
 
 
 def box(a, k):
@@ -81,20 +84,21 @@ def error(gpu, images, which, launch, k, beta):
     return worst
 
 
-def peers(images, k, beta=0.75):
+FORMS = ("eager", "compiled", "separable")
+
+
+def peers(images, k, chosen, beta=0.75):
     """Seconds of each PyTorch form: {(pass, form): seconds}."""
     import torch
     from timing import measure
 
     few, found = images.sets[:2], {}
     torch._dynamo.reset()
-    forms = {
-        "eager": eager,
-        "compiled": torch.compile(eager, dynamic=False),
-        "separable": torch.compile(separable, dynamic=False),
-    }
-    for form, function in forms.items():
-        began = time.time()
+    functions = {"eager": eager, "compiled": eager, "separable": separable}
+    for form in chosen:
+        began, function = time.time(), functions[form]
+        if form != "eager":
+            function = torch.compile(function, dynamic=False)
         try:
             found["forward", form] = measure([lambda s=s, f=function: f(s[0], k, beta) for s in few])
             inputs = [s[0].detach().requires_grad_() for s in few]
@@ -113,16 +117,16 @@ def peers(images, k, beta=0.75):
     return found
 
 
-def row(gpu, name, dtype, with_peers, design):
+def row(gpu, name, dtype, forms, design):
     from timing import Images
 
     shape, k, nhwc = CASES[name]
     images = Images(shape, dtype, nhwc)
     copy = images.copy_seconds()
     rate = 2 * images.bytes / copy
-    others = peers(images, k) if with_peers else {}
+    others = peers(images, k, forms) if forms else {}
     found = []
-    for which in ("forward", "gradient"):
+    for which in PASSES:
         launch = images.best_launch(gpu, which, k, design=design)
         entry = {
             "case": name,
@@ -154,7 +158,7 @@ def driver():
 
 def line(e):
     shape = "x".join(map(str, e["shape"])) + (" NHWC" if e["nhwc"] else "")
-    form = "".join(f" {e[f]:.1f} |" if f in e else " - |" for f in ("eager", "compiled", "separable"))
+    form = "".join(f" {e[f]:.1f} |" if f in e else " - |" for f in FORMS)
     return (
         f"| {shape} | {e['k']} | {e['dtype']} | {e['pass']} | {e['seconds'] * 1e6:.1f} |"
         f" {e['of copy']:.0%} | {e['of copy beta 5']:.0%} |"
@@ -173,6 +177,7 @@ def main():
     parser.add_argument("--peers", default="", help="dtypes, such as float,half")
     parser.add_argument("--dtype", default="float,half")
     parser.add_argument("--cases", default=",".join(CASES))
+    parser.add_argument("--forms", default=",".join(FORMS), help="of the peers")
     parser.add_argument("--design", default="automatic", choices=DESIGNS)
     parser.add_argument("--out", default=None)
     arguments = parser.parse_args()
@@ -187,12 +192,17 @@ def main():
         return
     torch.cuda.set_stream(torch.cuda.Stream())  # graphs cannot be captured on the default stream
     gpu, library = cuda.Gpu(), msl.load()
-    gpu.load(library, library.instances)
+    names, dtypes = arguments.cases.split(","), arguments.dtype.split(",")
+    needed = set()
+    for (shape, k, nhwc), dtype, which in itertools.product([CASES[n] for n in names], dtypes, PASSES):
+        needed.update(plan(shape, dtype, nhwc, which, k, design=arguments.design).names)
+    gpu.load(library, library.named(needed))
     print(f"{datetime.date.today()}, {gpu.name}, PyTorch {torch.__version__}\n{HEAD}", flush=True)
     rows = []
-    for name in arguments.cases.split(","):
-        for dtype in arguments.dtype.split(","):
-            for entry in row(gpu, name, dtype, dtype in arguments.peers.split(","), arguments.design):
+    for name in names:
+        for dtype in dtypes:
+            forms = arguments.forms.split(",") if dtype in arguments.peers.split(",") else ()
+            for entry in row(gpu, name, dtype, forms, arguments.design):
                 rows.append(entry)
                 print(line(entry), flush=True)
     if arguments.out:

@@ -23,10 +23,10 @@ from launch import make_launch
 class Runner:
     """Stands in for the CPU library in check_cpu.check."""
 
-    def __init__(self):
+    def __init__(self, chosen):
         self.gpu = cuda.Gpu()
         self.library = msl.load()
-        self.gpu.load(self.library, self.library.instances)
+        self.gpu.load(self.library, self.library.named(cases.kernels(chosen)))
 
     def run(self, case, images):
         scratch, launch = cuda.run_case(self.gpu, make_launch, case, images)
@@ -37,7 +37,7 @@ class Runner:
 
 def check_all(chosen, times=2):
     """Run each case `times` times: (worst errors, what failed, the GPU's name)."""
-    runner, worst, failures = Runner(), {}, []
+    runner, worst, failures = Runner(chosen), {}, []
     for case in chosen:
         first = None
         for _ in range(times):

@@ -6,7 +6,7 @@ import itertools
 from dataclasses import dataclass
 
 import numpy as np
-from launch import Operation
+from launch import Operation, make_launch
 
 # Largest error over largest magnitude. A 16-bit result is rounded once more.
 TOLERANCE = {"float": 2e-6, "half": 6e-4, "bfloat": 4.5e-3}
@@ -206,6 +206,20 @@ def planes():
             yield Case(operation, (*next(counts), 7, 7), next(layouts))
 
 
+def columns():
+    """Planes of known heights: whole columns in registers."""
+    layouts = itertools.cycle(["nchw", "nchw", "odd", "nhwc", "padded", "reversed", "strided"])
+    shapes = itertools.cycle([(1, 5, 14, 14), (2, 13, 14, 14), (1, 3, 14, 13), (3, 3, 14, 28), (1, 1, 14, 1)])
+    dtypes = itertools.cycle(["float", "half", "bfloat", "float"])
+    betas = itertools.cycle([(0.75, 1.1), (5.0, 1.0), (-1.5, 2.0), (0.5, 0.3)])
+    for k, which, _ in itertools.product((3, 5, 7), ("forward", "gradient"), range(9)):
+        beta, delta = next(betas)
+        name = next(layouts)
+        aligned = name in ("nchw", "padded")
+        operation = Operation(which, (k, k), 1.3, beta, delta, dtype=next(dtypes), design="columns", aligned=aligned)
+        yield Case(operation, next(shapes), name)
+
+
 def special():
     """T at and below zero, exponents of zero, inputs that are not finite: nan and inf where IEEE pow has them, and
     nowhere else."""
@@ -316,6 +330,15 @@ def cut():
         yield Case(Operation(which, (1, 4300), 1.3, 0.75, 1.1, edge, design="general"), (1, 1, 2, 2200))
 
 
+def kernels(chosen):
+    """Names of the kernels that the cases need."""
+    found = set()
+    for case in chosen:
+        strides = [layout(case.shape, case.layout, case.operation.dtype)[1].strides] * case.operation.images
+        found.update(make_launch(case.operation, case.shape, strides).names)
+    return found
+
+
 def every():
     yield from any_window()
     yield from cut()
@@ -323,4 +346,5 @@ def every():
     yield from strips()
     yield from small()
     yield from planes()
+    yield from columns()
     yield from special()

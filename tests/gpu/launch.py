@@ -13,7 +13,7 @@ NATIVE = msl.ROOT / "native"
 PASSES = {"forward": 0, "gradient": 1, "jvp": 2, "parameter_gradients": 3}
 DTYPES = {"half": 1, "bfloat": 2, "float": 3}
 ITEMSIZE = {"half": 2, "bfloat": 2, "float": 4}
-DESIGNS = {"automatic": 0, "plain": 1, "general": 2, "simd": 3, "strip": 4, "interleaved": 5, "small": 6, "planes": 7}
+DESIGNS = {"automatic": 0, "plain": 1, "general": 2, "simd": 3, "strip": 4, "interleaved": 5, "small": 6, "planes": 7, "columns": 8}
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Operation:
     aligned: bool = False
     scratch_limit: int = 0
     concurrency: int = 0
-    tile: tuple[int, int, int] = (0, 0, 0)
+    tile: tuple[int, ...] = (0, 0, 0, 0, 0)
     groups_at_once: int = 0
 
     def with_(self, **changes) -> Operation:
@@ -110,6 +110,8 @@ def library():
         ctypes.c_int32,
         ctypes.c_int32,
         ctypes.c_int32,
+        ctypes.c_int32,
+        ctypes.c_int32,
         ctypes.c_int64,
     ]
     for name in ("destroy", "error", "scratch_bytes", "result_offset", "size"):
@@ -143,6 +145,19 @@ class Launch:
     @property
     def names(self) -> list[str]:
         return [d.kernel.decode() for d in self.dispatches]
+
+
+def strides_of(shape, dtype, nhwc=False):
+    """Byte strides of an image of shape (n, c, h, w) that lies densely, rows or channels innermost."""
+    _, c, h, w = shape
+    strides = (h * w * c, 1, w * c, c) if nhwc else (c * h * w, h * w, w, 1)
+    return tuple(s * ITEMSIZE[dtype] for s in strides)
+
+
+def plan(shape, dtype, nhwc, which, k, beta=0.75, **options) -> Launch:
+    """Build the launch of a k x k window over dense images that start at multiples of 16 bytes."""
+    operation = Operation(which, (k, k), 1.0, beta, 1.0, dtype=dtype, aligned=True, **options)
+    return make_launch(operation, shape, [strides_of(shape, dtype, nhwc)] * operation.images)
 
 
 def make_launch(operation: Operation, shape, strides, axes=(-2, -1)) -> Launch:

@@ -129,10 +129,10 @@ def threads(instance: Instance) -> int:
     if kernel.endswith("_strip"):
         return numbers[3] // numbers[1]  # k, columns, rows, width, each
     if kernel.endswith("_interleaved"):
-        return 64 // numbers[1] * numbers[3]  # k, columns, rows, channels
+        return numbers[5] // numbers[1] * numbers[4]  # k, columns, rows, channels, lanes, width
     if kernel.endswith("_planes"):
         return 32 * numbers[1]  # k, side
-    return 128 if kernel.endswith("_simd") else 256
+    return 128 if kernel.endswith(("_simd", "_columns")) else 256
 
 
 def plain_type(kind: str) -> str:

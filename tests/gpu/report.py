@@ -24,7 +24,7 @@ def report(library, instances):
     return found
 
 
-def parts(instances, size=12):
+def parts(instances, size=4):
     """Instances to compile together: few enough that one change does not compile everything again."""
     return [instances[i : i + size] for i in range(0, len(instances), size)]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 
 import torch
-from launch import Operation, make_launch
+from launch import plan
 
 TORCH = {"float": torch.float32, "half": torch.float16, "bfloat": torch.bfloat16}
 
@@ -51,7 +51,6 @@ class Images:
         self.sets = [
             (make(), make(), view(torch.empty(memory, device="cuda", dtype=TORCH[dtype]))) for _ in range(copies)
         ]
-        self.strides = tuple(s * size for s in self.sets[0][0].stride())
 
     def copy_seconds(self):
         return measure([lambda x=x, out=out: out.copy_(x) for x, _, out in self.sets])
@@ -65,8 +64,7 @@ class Images:
         return [x, out] if which == "forward" else [dy, x, out]
 
     def launch(self, which, k, beta=0.75, **options):
-        operation = Operation(which, (k, k), 1.0, beta, 1.0, dtype=self.dtype, aligned=True, **options)
-        return make_launch(operation, self.shape, [self.strides] * operation.images)
+        return plan(self.shape, self.dtype, self.nhwc, which, k, beta, **options)
 
     def best_launch(self, gpu, which, k, **options):
         """The launch that the library makes when it is told how many threadgroups of the kernel run at a time."""

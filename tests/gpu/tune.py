@@ -21,11 +21,12 @@ SHAPES = {
     "7": ((128, 2048, 7, 7), False),
     "nhwc": ((32, 64, 56, 56), True),
 }
-CASES = [("56", 5), ("hd", 9), ("4k", 5), ("4k", 15), ("4k", 31), ("4k", 63), ("14", 5), ("7", 5), ("nhwc", 5)]
+CASES = [("56", 5), ("hd", 9), ("4k", 5), ("4k", 15), ("4k", 31), ("4k", 63), ("14", 5), ("7", 5), ("nhwc", 5), ("nhwc", 7), ("nhwc", 9), ("nhwc", 15)]
 WAVES = (1, 2, 4)  # times the threadgroups that run at a time
 
 # After the window: columns of a thread, rows of a step; then of a strip its width and the windows that a thread sums,
-# of an interleaved kernel its channels.
+# of an interleaved kernel the channels of a thread and the threads side by side. Of planes their side, of whole columns
+# how many a thread takes and their height.
 VARIANTS = """
 forward simd 5: 4 4, 2 4
 forward simd 9: 4 8, 4 4
@@ -37,8 +38,18 @@ gradient strip 9: 1 8 256 16, 1 8 256 8, 2 4 128 8
 gradient strip 15: 1 8 256 16, 1 8 128 8
 gradient strip 31: 1 8 384 16, 1 8 256 8
 gradient strip 63: 1 8 256 16
-forward interleaved 5: 4 2 32, 2 4 16
-gradient interleaved 5: 4 2 16, 2 4 8
+forward interleaved 5: 1 2 4 4 56, 1 2 4 8 56, 1 2 2 8 56, 1 2 2 16 56, 1 4 2 4 56, 1 4 2 8 56, 1 4 4 4 56, 2 2 2 8 56, 1 1 4 8 56
+gradient interleaved 5: 1 2 2 8 56, 1 2 2 4 56, 1 2 2 16 56, 1 2 4 4 56, 1 4 2 4 56, 1 4 2 8 56, 1 2 1 8 56, 1 2 1 16 56, 1 4 1 8 56, 1 4 1 16 56, 2 2 1 16 56, 1 1 2 8 56
+forward interleaved 7: 1 2 2 8 56, 1 4 2 4 64
+gradient interleaved 7: 1 2 2 8 56, 1 4 2 4 64, 2 2 1 8 64
+forward interleaved 9: 1 2 2 8 56, 1 4 2 4 64, 2 2 2 8 64
+gradient interleaved 9: 1 4 2 4 64, 2 4 1 8 64, 2 2 1 8 64
+forward interleaved 15: 1 2 2 8 56, 1 4 2 4 64, 2 2 2 8 64
+gradient interleaved 15: 1 4 2 4 64, 2 4 1 8 64, 2 2 1 8 64
+forward planes 5: 7
+gradient planes 5: 7
+forward columns 5: 2 14
+gradient columns 5: 2 14
 """
 
 
@@ -51,7 +62,22 @@ def variants(library, dtypes=("float", "half")):
             for dtype in dtypes:
                 name = f"tune_{which}_{design}_{dtype}_{k}_" + "_".join(map(str, numbers))
                 made = msl.instance(library, name, f"spatial_{which}_{design}", dtype, int(k), *numbers)
-                yield made, which, design, int(k), dtype, (*numbers, 0)[:3]
+                yield made, which, design, int(k), dtype, tile(design, numbers)
+
+
+def tile(design, numbers):
+    """Columns, rows, width and channels as the library's launch arithmetic takes them."""
+    if design == "interleaved":
+        columns, rows, channels, lanes, width = numbers
+        return columns, rows, width, channels, lanes
+    if design == "planes":
+        return (*numbers * 3, 1, 1)
+    return (*numbers[:3], 0, 0)[:3] + (1, 1)
+
+
+# The shapes that a design is timed on.
+PLANAR = [name for name, (_, nhwc) in SHAPES.items() if not nhwc]
+FITS = {"interleaved": ["nhwc"], "planes": ["7"], "columns": ["14"], "strip": ["56", "hd", "4k"]}
 
 
 def matches(words, *what):
@@ -71,7 +97,7 @@ def profile(words):
     table = chosen(library, words)
     gpu.load(library, [v[0] for v in table])
     for instance, which, design, k, dtype, tile in table:
-        shape, nhwc = SHAPES["nhwc" if design == "interleaved" else "4k"]
+        shape, nhwc = SHAPES[FITS.get(design, ["4k"])[-1]]
         images = Images(shape, dtype, nhwc)
         at_once = gpu.groups_at_once(instance.name, msl.threads(instance))
         launch = images.launch(which, k, groups_at_once=at_once, design=design, tile=tile)
@@ -90,9 +116,7 @@ def run(words):
     for shape_name, k in CASES:
         shape, nhwc = SHAPES[shape_name]
         for dtype in ("float", "half"):
-            here = [v for v in table if v[3] == k and v[4] == dtype and (v[2] == "interleaved") == nhwc]
-            if shape[3] < 64:
-                here = [v for v in here if v[2] != "strip"]
+            here = [v for v in table if v[3] == k and v[4] == dtype and shape_name in FITS.get(v[2], PLANAR)]
             if not here:
                 continue
             images = Images(shape, dtype, nhwc)

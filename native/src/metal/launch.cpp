@@ -48,6 +48,7 @@ class Builder {
             case Design::interleaved: build_interleaved(); break;
             case Design::strip: build_strip(); break;
             case Design::planes: build_planes(); break;
+            case Design::columns: build_columns(); break;
             default: build_general();
             }
         }
@@ -69,9 +70,10 @@ class Builder {
 
     bool in_one_pass() const {
         return design_ == Design::simd || design_ == Design::interleaved || design_ == Design::strip ||
-               design_ == Design::planes;
+               design_ == Design::planes || design_ == Design::columns;
     }
 
+    static constexpr int32_t simd_width = 32;
     bool is_gradient() const { return problem_.pass == SN_GRADIENT; }
 
     Binding operand(int index) const { return {Binding::operand, index, problem_.operands[index].first}; }
@@ -124,6 +126,19 @@ class Builder {
         return whole;
     }
 
+    // Interleaved channels that can be read as whole vectors of `channels`.
+    bool channels_aligned(int channels) const {
+        constexpr int last = SPATIAL_BATCH_AXES - 1;
+        bool whole = options_.aligned && shape_.inner % channels == 0;
+        for (int i = 0; i < problem_.n_images; ++i) {
+            const SpatialStrides &s = shape_.image[i];
+            whole = whole && (shape_.inner == 1 || s.batch[last] == 1) && s.row % channels == 0 &&
+                    s.column % channels == 0 && offsets_[i] % 16 == 0;
+            for (int axis = 0; axis < last; ++axis) whole = whole && s.batch[axis] % channels == 0;
+        }
+        return whole;
+    }
+
     // One dispatch of a kernel that walks down strips.
     void add_strips(SpatialParams &p, const char *design, int64_t side_by_side, int32_t threads, int32_t tasks_each) {
         set_segments(p, walk_, problem_.dtype, options_, side_by_side, threads, tasks_each);
@@ -159,28 +174,47 @@ class Builder {
         }
     }
 
+    // Whole planes side by side in a simdgroup, zeros between them.
+    static void stand_side_by_side(SpatialParams &p, int32_t zeros) {
+        p.strip_lanes = p.strip_outputs + zeros;
+        p.strip_planes = simd_width / p.strip_lanes;
+    }
+
+    void build_columns() {
+        const Walk &w = walk_;
+        const int32_t reach = int32_t(ceil_div(w.k / 2, w.columns));
+        SpatialParams p = base_;
+        p.aligned = together();
+        set_strips(p, simd_width, w.columns, 0, reach);
+        stand_side_by_side(p, reach);
+        p.segment = p.height;
+        p.segments = 1;
+        p.tasks = int32_t(ceil_div(p.planes, p.strip_planes));
+        add_walk(p, "columns", ceil_div(p.tasks, SPATIAL_SIMDGROUPS), SPATIAL_SIMDGROUPS * simd_width);
+    }
+
     void build_simd() {
-        constexpr int32_t width = 32;
+        constexpr int32_t width = simd_width;
         const Walk &w = walk_;
         const int32_t reach = int32_t(ceil_div(w.k / 2, w.columns));
         SpatialParams p = base_;
         p.aligned = together();
         set_strips(p, width, w.columns, is_gradient() ? 2 * reach : reach, reach);
-        if (p.strip_margin == 0) { // whole planes side by side, zeros between them
-            p.strip_lanes = p.strip_outputs + reach;
-            p.strip_planes = width / p.strip_lanes;
-        }
+        if (p.strip_margin == 0) stand_side_by_side(p, reach);
         const int64_t side_by_side = ceil_div(p.planes, p.strip_planes) * p.strips;
         add_strips(p, "simd", side_by_side, SPATIAL_SIMDGROUPS * width, SPATIAL_SIMDGROUPS);
     }
 
     void build_interleaved() {
         const Walk &w = walk_;
-        const int32_t reach = int32_t(ceil_div(w.k / 2, w.columns)), lanes = SPATIAL_INTERLEAVED_COLUMNS / w.columns;
+        const int32_t reach = int32_t(ceil_div(w.k / 2, w.columns)), lanes = w.width / w.columns;
         SpatialParams p = base_;
-        p.aligned = p.width % w.columns == 0 ? SPATIAL_APART : 1;
+        p.aligned = channels_aligned(w.channels) ? w.channels : SPATIAL_APART;
         set_strips(p, lanes, w.columns, is_gradient() ? 2 * reach : reach, 0);
-        add_strips(p, "interleaved", ceil_div(p.planes, w.width) * p.strips, lanes * w.width, 1);
+        if (p.strips == 1) p.strip_lanes = p.strip_outputs;
+        // Groups of channels: the last of an image may be smaller.
+        p.planes = int32_t(p.planes / p.inner * ceil_div(p.inner, w.channels));
+        add_strips(p, "interleaved", ceil_div(p.planes, w.lanes) * p.strips, p.strip_lanes * w.lanes, 1);
     }
 
     void build_strip() {

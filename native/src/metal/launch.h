@@ -38,16 +38,16 @@ struct Launch {
 };
 
 // Which kernels: the fastest that take the problem, or those of one design, for tests.
-// `planes` is never chosen automatically: no GPU has timed it yet.
-enum class Design : int32_t { automatic, plain, general, simd, strip, interleaved, small, planes };
+enum class Design : int32_t { automatic, plain, general, simd, strip, interleaved, small, planes, columns };
 
 struct LaunchOptions {
     Design design = Design::automatic;
     bool aligned = false;        // every operand starts at a multiple of 16 bytes
     int64_t concurrency = 65536; // threads of 128 registers that the device runs at a time
     int64_t groups_at_once = 0;  // threadgroups of this kernel that it runs at a time, where that is known
-    // For measurements, 0 otherwise: columns of a thread, rows of a step, columns or channels of a threadgroup.
-    int32_t tile[3] = {0, 0, 0};
+    // For measurements, 0 otherwise: columns of a thread, rows of a step, columns of a threadgroup;
+    // channels of a thread, threads side by side.
+    int32_t tile[5] = {0, 0, 0, 0, 0};
     int64_t scratch_limit = 64ll << 20; // bytes; one plane (or one group of interleaved planes) may exceed it
 };
 

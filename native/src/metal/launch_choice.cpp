@@ -34,14 +34,15 @@ float to_float(double value) { return float(std::clamp(value, -double(FLT_MAX), 
 // The kernels for odd square windows.
 constexpr sn_pass forward = SN_FORWARD, gradient = SN_GRADIENT;
 constexpr Walk walks[] = {
-#define SPATIAL_WALK_SIMD(design, pass, k, columns, rows) {design, pass, k, columns, rows, 0},
-#define SPATIAL_WALK_STRIP(design, pass, k, columns, rows, width, each) {design, pass, k, columns, rows, width},
-#define SPATIAL_WALK_PLANES(design, pass, k, side) {design, pass, k, side, side, side},
-#define SPATIAL_WALK_INTERLEAVED(design, pass, k, columns, rows, channels) {design, pass, k, columns, rows, channels},
+#define SPATIAL_WALK_SIMD(design, pass, k, columns, rows) {design, pass, k, columns, rows, 0, 1, 1},
+#define SPATIAL_WALK_STRIP(design, pass, k, columns, rows, width, each) {design, pass, k, columns, rows, width, 1, 1},
+#define SPATIAL_WALK_PLANES(design, pass, k, side) {design, pass, k, side, side, side, 1, 1},
+#define SPATIAL_WALK_INTERLEAVED(design, pass, k, columns, rows, channels, lanes, width) \
+    {design, pass, k, columns, rows, width, channels, lanes},
     SPATIAL_SIMD_TABLE(SPATIAL_WALK_SIMD, Design::simd) SPATIAL_STRIP_TABLE(SPATIAL_WALK_STRIP, Design::strip)
         SPATIAL_INTERLEAVED_TABLE(SPATIAL_WALK_INTERLEAVED, Design::interleaved)
-            SPATIAL_PLANES_TABLE(SPATIAL_WALK_PLANES, Design::planes)};
-static_assert(SPATIAL_INTERLEAVED_COLUMNS % 4 == 0, "threads of an interleaved kernel take 2 or 4 columns");
+            SPATIAL_PLANES_TABLE(SPATIAL_WALK_PLANES, Design::planes)
+                SPATIAL_COLUMNS_TABLE(SPATIAL_WALK_SIMD, Design::columns)};
 
 struct Roles {
     int x, v; // which operands are x and the other image
@@ -132,15 +133,25 @@ int32_t odd_square(const Problem &problem, const SpatialParams &shape) {
     return pass && !shape.clamp && odd && s.kernel_width <= 63 ? int32_t(s.kernel_width) : 0;
 }
 
+// Whether the planes are of the size that the kernel is made for.
+bool fits(const Walk &walk, const SpatialParams &shape) {
+    switch (walk.design) {
+    case Design::planes: return shape.height == walk.width && shape.width == walk.width;
+    case Design::columns: return shape.height == walk.rows && shape.width <= 16 * walk.columns;
+    default: return true;
+    }
+}
+
 // The kernel of a design for this window, if there is one.
 std::optional<Walk> find_walk(Design design, const Problem &problem, const SpatialParams &shape,
                               const LaunchOptions &options) {
     const int32_t k = odd_square(problem, shape), *tile = options.tile;
-    if (tile[0] && options.design == design && k > 1) return Walk{design, problem.pass, k, tile[0], tile[1], tile[2]};
+    if (tile[0] && options.design == design && k > 1) 
+        return Walk{design, problem.pass, k, tile[0], tile[1], tile[2], std::max(1, tile[3]), tile[4]};
     std::optional<Walk> found;
     for (const Walk &walk : walks)
         if (walk.design == design && walk.pass == problem.pass && walk.k == k &&
-            (design != Design::planes || (shape.height == walk.width && shape.width == walk.width)) &&
+            fits(walk, shape) &&
             (!found || shape.width % found->columns != 0))
             found = walk;
     return found;
@@ -151,7 +162,7 @@ std::optional<Walk> find_walk(Design design, const Problem &problem, const Spati
 int32_t registers(const Walk &w) {
     const int32_t kept = int32_t(ceil_div(w.k - 1, w.rows) + 1) * w.rows, reading = 2 * w.rows;
     const int32_t rows = w.pass == SN_GRADIENT ? 2 * kept + w.k / 2 + w.rows + 2 * reading : kept + reading;
-    return std::min(255, 24 + rows * w.columns);
+    return std::min(255, 24 + rows * w.columns * w.channels);
 }
 
 // Tasks that the device should be given at a time.
@@ -177,6 +188,9 @@ Choice choose(const Problem &problem, const SpatialParams &shape, const LaunchOp
             const auto interleaved = walk(Design::interleaved);
             return interleaved ? Choice{Design::interleaved, *interleaved} : Choice{Design::general, {}};
         }
+        const auto planes = walk(Design::planes);
+        if (planes && in_one_run(shape, problem.n_images)) return {Design::planes, *planes};
+        if (const auto columns = walk(Design::columns)) return {Design::columns, *columns};
         if (const auto simd = walk(Design::simd)) return {Design::simd, *simd};
         if (tiny) return {Design::small, {}};
         const auto strip = walk(Design::strip);

@@ -21,12 +21,14 @@ struct Walk {
     sn_pass pass;
     int32_t k;
     int32_t columns, rows; // of a thread, of a step
-    int32_t width;         // of a threadgroup: columns of a strip, channels of an interleaved kernel; of a plane
+    int32_t width;         // columns of a threadgroup or of a plane
+    int32_t channels;      // of a thread
+    int32_t lanes;         // threads of a threadgroup side by side, for each column
 };
 
 struct Choice {
     Design design; // any but automatic
-    Walk walk;     // of the designs for odd square windows: simd, strip, interleaved, planes
+    Walk walk;     // of the designs for odd square windows: simd, strip, interleaved, planes, columns
 };
 
 // Throws sn::Error where the asked design does not take the problem.

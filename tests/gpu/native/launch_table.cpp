@@ -16,7 +16,7 @@ extern "C" {
 LaunchTable *launch_table_create(const sn_params *params, sn_pass pass, const sn_array *operands, int32_t n_operands,
                                  int32_t axis_height, int32_t axis_width, int32_t design, int32_t aligned,
                                  int64_t scratch_limit, int64_t concurrency, int32_t tile_0, int32_t tile_1,
-                                 int32_t tile_2, int64_t groups_at_once) {
+                                 int32_t tile_2, int32_t tile_3, int32_t tile_4, int64_t groups_at_once) {
     auto *table = new LaunchTable{};
     try {
         Problem problem;
@@ -30,6 +30,8 @@ LaunchTable *launch_table_create(const sn_params *params, sn_pass pass, const sn
         options.tile[0] = tile_0;
         options.tile[1] = tile_1;
         options.tile[2] = tile_2;
+        options.tile[3] = tile_3;
+        options.tile[4] = tile_4;
         table->launch = make_launch(problem, options);
     } catch (const Error &error) { std::memcpy(table->error, error.message, sizeof table->error); }
     return table;
