@@ -42,7 +42,7 @@
     SPATIAL_ENTRY("spatial_" #pass "_strip_" #type "_" #k "_" #columns, \
                   spatial_##pass##_strip<type, k, columns, rows, width, each>)
 #define SPATIAL_INTERLEAVED_ENTRY(type, pass, k, columns, rows, channels, lanes, width) \
-    SPATIAL_ENTRY("spatial_" #pass "_interleaved_" #type "_" #k "_" #columns, \
+    SPATIAL_ENTRY("spatial_" #pass "_interleaved_" #type "_" #k "_" #columns,           \
                   spatial_##pass##_interleaved<type, k, columns, rows, channels, lanes, width>)
 
 #define SPATIAL_PLANES_ENTRY(type, pass, k, side) \
@@ -63,7 +63,10 @@ SPATIAL_ANY_WINDOW(float)
 SPATIAL_ANY_WINDOW(half)
 SPATIAL_ODD_WINDOW(float)
 SPATIAL_ODD_WINDOW(half)
+SPATIAL_INTERLEAVED_FLOAT_TABLE(SPATIAL_INTERLEAVED_ENTRY, float)
+SPATIAL_INTERLEAVED_HALF_TABLE(SPATIAL_INTERLEAVED_ENTRY, half)
 #if __METAL_VERSION__ >= 310
 SPATIAL_ANY_WINDOW(bfloat)
 SPATIAL_ODD_WINDOW(bfloat)
+SPATIAL_INTERLEAVED_HALF_TABLE(SPATIAL_INTERLEAVED_ENTRY, bfloat)
 #endif

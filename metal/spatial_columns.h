@@ -91,7 +91,6 @@ spatial_gradient_columns(device const T *dy [[buffer(0)]], device const T *x [[b
     }
     whole_window_sums<K, V, HEIGHT>(us, t);
 #pragma unroll
-    for (int i = 0; i < n; ++i)
-        direct[i] = fma(-p.factor * Neighbours<T, V>::get(rows[i / V], i % V), t[i], direct[i]);
+    for (int i = 0; i < n; ++i) direct[i] = fma(-p.factor * Neighbours<T, V>::get(rows[i / V], i % V), t[i], direct[i]);
     write_columns<V, HEIGHT>(dx, p, 2, place, direct);
 }

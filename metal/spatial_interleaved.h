@@ -7,20 +7,30 @@
 #pragma once
 #include "spatial_walk.h"
 
-// Positions in threadgroup memory of R rows: a strip's columns and those that a window reaches beyond it on both sides,
-// which are zero. C floats each.
-constexpr int interleaved_slots(int k, int rows, int lanes, int width) { return rows * (width + k - 1) * lanes; }
+// In threadgroup memory stand the threads' first columns side by side, then their second ones, and so on: neighbouring
+// threads find them in different banks. Beside a strip are the columns that a window reaches, which are zero.
+constexpr int interleaved_pitch(int k, int columns, int width) {
+    return width / columns + 2 * ceil_div(k / 2, columns);
+}
+// Positions of R rows, C floats each.
+constexpr int interleaved_slots(int k, int columns, int rows, int lanes, int width) {
+    return rows * columns * interleaved_pitch(k, columns, width) * lanes;
+}
 
 // Sums along R rows, of sums that each thread has of its columns.
 template <int K, int V, int R, int C, int LANES, int WIDTH> struct InterleavedRows {
     typedef typename Neighbours<float, C>::type Sums;
-    enum : int { columns = WIDTH + K - 1, half_k = K / 2, slots = interleaved_slots(K, R, LANES, WIDTH) };
+    enum : int {
+        half_k = K / 2,
+        pitch = interleaved_pitch(K, V, WIDTH),
+        slots = interleaved_slots(K, V, R, LANES, WIDTH)
+    };
     threadgroup Sums *memory; // twice as many slots as one sum needs
     int slot;                 // of the thread's first column
 
     METAL_FUNC InterleavedRows(threadgroup float4 *all, int thread_index) {
         memory = (threadgroup Sums *)all;
-        slot = (thread_index / LANES * V + half_k) * LANES + thread_index % LANES;
+        slot = thread_index + ceil_div(half_k, V) * LANES;
     }
     METAL_FUNC void clear(int thread_index, int threads) const {
         for (int i = thread_index; i < 2 * slots; i += threads) memory[i] = Sums(0.0f);
@@ -34,7 +44,7 @@ template <int K, int V, int R, int C, int LANES, int WIDTH> struct InterleavedRo
             Sums s;
 #pragma unroll
             for (int c = 0; c < C; ++c) Neighbours<float, C>::set(s, c, v[i * C + c]);
-            at[(i / V * columns + i % V) * LANES] = s;
+            at[i * pitch * LANES] = s;
         }
         threadgroup_barrier(mem_flags::mem_threadgroup);
 #pragma unroll
@@ -43,7 +53,8 @@ template <int K, int V, int R, int C, int LANES, int WIDTH> struct InterleavedRo
 #pragma unroll
             for (int i = 0; i < V + K - 1; ++i) {
                 const bool own = i >= half_k && i < half_k + V;
-                const Sums s = own ? Sums(0.0f) : at[(r * columns + i - half_k) * LANES];
+                const int turn = floor_div(i - half_k, V), which = i - half_k - turn * V; // whose, and of its columns
+                const Sums s = own ? Sums(0.0f) : at[((r * V + which) * pitch + turn) * LANES];
 #pragma unroll
                 for (int c = 0; c < C; ++c)
                     w[i * C + c] = own ? v[(r * V + i - half_k) * C + c] : Neighbours<float, C>::get(s, c);
@@ -172,7 +183,7 @@ kernel void spatial_forward_interleaved(device const T *x [[buffer(0)]], device 
                                         uint group [[threadgroup_position_in_grid]],
                                         uint thread_index [[thread_index_in_threadgroup]]) {
     constexpr int N = V * C, half_k = K / 2, newest = Blocks<K, R>::newest, turns = interleaved_turns(K, R);
-    threadgroup float4 memory[2 * interleaved_slots(K, R, LANES, WIDTH) * C / 4];
+    threadgroup float4 memory[2 * interleaved_slots(K, V, R, LANES, WIDTH) * C / 4];
     const InterleavedRows<K, V, R, C, LANES, WIDTH> rows(memory, int(thread_index));
     const Interleaved<V, C> mine(p, int(group), LANES, int(thread_index));
 
@@ -213,7 +224,7 @@ kernel void spatial_gradient_interleaved(device const T *dy [[buffer(0)]], devic
     constexpr int N = V * C, count = Blocks<K, R>::count, turns = interleaved_turns(K, R);
     constexpr int half_k = K / 2, newest = Blocks<K, R>::newest, kept = Blocks<K, R>::rows * N;
     constexpr int written = newest - (K - 1), centre = newest - half_k; // of the kept rows
-    threadgroup float4 memory[2 * interleaved_slots(K, R, LANES, WIDTH) * C / 4];
+    threadgroup float4 memory[2 * interleaved_slots(K, V, R, LANES, WIDTH) * C / 4];
     typedef typename Neighbours<T, C>::type Vector;
     const InterleavedRows<K, V, R, C, LANES, WIDTH> rows(memory, int(thread_index));
     const Interleaved<V, C> mine(p, int(group), LANES, int(thread_index));
@@ -258,8 +269,7 @@ kernel void spatial_gradient_interleaved(device const T *dy [[buffer(0)]], devic
         if (row >= mine.place.first) { // the same for all threads
             rows.sum(1, sums, t);
 #pragma unroll
-            for (int i = 0; i < R * N; ++i)
-                t[i] = fma(-p.factor * xs[written * N + i], t[i], direct[centre * N + i]);
+            for (int i = 0; i < R * N; ++i) t[i] = fma(-p.factor * xs[written * N + i], t[i], direct[centre * N + i]);
             mine.template write<R>(to, p, 2, row, t);
         } else {
             threadgroup_barrier(mem_flags::mem_threadgroup); // the sums of x^2 have been read

@@ -6,9 +6,9 @@
 
 #define SPATIAL_BATCH_AXES 4
 #define SPATIAL_IMAGES 3
-#define SPATIAL_THREADS 256            // of a threadgroup, in kernels that work element by element
-#define SPATIAL_SIMDGROUPS 4           // of a threadgroup, in kernels where each works on its own
-#define SPATIAL_SMALL_EACH 4           // elements of a thread, in kernels that take small planes whole
+#define SPATIAL_THREADS 256  // of a threadgroup, in kernels that work element by element
+#define SPATIAL_SIMDGROUPS 4 // of a threadgroup, in kernels where each works on its own
+#define SPATIAL_SMALL_EACH 4 // elements of a thread, in kernels that take small planes whole
 #define SPATIAL_SMALL (SPATIAL_SMALL_EACH * SPATIAL_THREADS)
 #define SPATIAL_PLANES 32 // planes of a threadgroup, in kernels for planes of a known size
 #define SPATIAL_TILE_BITS 12

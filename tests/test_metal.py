@@ -71,10 +71,12 @@ def test_in_place_takes_a_copy_of_the_output(x):
     np.testing.assert_array_equal(x, expected)
 
 
-# Scratch, small, strips, interleaved, sums: a plan of each kind.
+# A plan of each kind.
 KINDS = {
     "simd": (metal, (3, 40, 90), 5, {}),
-    "small": (metal, (30, 7, 7), 3, {}),
+    "small": (metal, (30, 7, 7), (2, 3), {}),
+    "planes": (metal, (40, 7, 7), 5, {}),
+    "columns": (metal, (9, 14, 14), 5, {}),
     "general": (metal, (3, 40, 90), (4, 30), {"edge": "clamp"}),
     "strip": (metal, (1, 70, 130), 31, {}),
     "interleaved": (metal, (2, 24, 24, 16), 5, {"axes": (1, 2)}),

@@ -1,12 +1,12 @@
 """Speed of the Metal kernels on an NVIDIA GPU, beside the device copy and PyTorch, with their errors.
 
-    python tests/gpu/bench.py [--peers float] [--dtype float,half] [--cases NAME,...] [--design NAME] [--out FILE]
+    python tests/gpu/bench.py [--peers float,half] [--dtype float,half] [--cases NAME,...] [--design NAME] [--out FILE]
 
 Every row is checked against float64 in the same run, its output poisoned first. `of copy` is the least traffic
 (8 bytes an element forward, 12 gradient, half that in half precision) over the rate of a device-to-device copy of
 the same tensor. --peers adds PyTorch for those dtypes: eager, torch.compile, and torch.compile of the formula with two
-one-dimensional pools ("separable"), which is the fair peer. --design times the kernels of one design (launch.py) in
-place of those that the library would choose.
+one-dimensional pools ("separable"), which is the fair peer; `half:separable` only that one. --design times the
+kernels of one design (launch.py) in place of those that the library would choose.
 """
 
 from __future__ import annotations
@@ -84,21 +84,32 @@ def error(gpu, images, which, launch, k, beta):
     return worst
 
 
-FORMS = ("eager", "compiled", "separable")
+FORMS = ("separable", "compiled", "eager")
 
 
-def peers(images, k, chosen, beta=0.75):
-    """Seconds of each PyTorch form: {(pass, form): seconds}."""
+def form_function(form):
+    import torch
+
+    return {
+        "eager": lambda: eager,
+        "compiled": lambda: torch.compile(eager, dynamic=False),
+        "separable": lambda: torch.compile(separable, dynamic=False),
+    }[form]()
+
+
+def peers(images, k, chosen, end, beta=0.75):
+    """Seconds of each PyTorch form: {(pass, form): seconds}. None is begun after the time `end`."""
     import torch
     from timing import measure
 
     few, found = images.sets[:2], {}
     torch._dynamo.reset()
-    functions = {"eager": eager, "compiled": eager, "separable": separable}
     for form in chosen:
-        began, function = time.time(), functions[form]
-        if form != "eager":
-            function = torch.compile(function, dynamic=False)
+        began = time.time()
+        if began > end:
+            print(f"  {form}: no time left", flush=True)
+            continue
+        function = form_function(form)
         try:
             found["forward", form] = measure([lambda s=s, f=function: f(s[0], k, beta) for s in few])
             inputs = [s[0].detach().requires_grad_() for s in few]
@@ -117,14 +128,37 @@ def peers(images, k, chosen, beta=0.75):
     return found
 
 
-def row(gpu, name, dtype, forms, design):
+def warm_peers(names, dtype, beta=0.75):
+    """Have torch.compile do its work for later processes, which find it in its cache."""
+    import torch
+    from timing import TORCH
+
+    for name, form in itertools.product(names, FORMS[:2]):
+        (n, c, h, w), k, nhwc = CASES[name]
+        function = form_function(form)
+        x = torch.randn((n, h, w, c) if nhwc else (n, c, h, w), device="cuda").to(TORCH[dtype])
+        x = x.permute(0, 3, 1, 2) if nhwc else x
+        function(x, k, beta)
+        x = x.detach().requires_grad_()
+        torch.autograd.grad(function(x, k, beta), x, torch.ones_like(x))
+
+
+def needed_kernels(names, dtypes, design="automatic"):
+    """Names of the kernels that the cases run."""
+    found = set()
+    for (shape, k, nhwc), dtype, which in itertools.product([CASES[n] for n in names], dtypes, PASSES):
+        found.update(plan(shape, dtype, nhwc, which, k, design=design).names)
+    return found
+
+
+def row(gpu, name, dtype, forms, design, end):
     from timing import Images
 
     shape, k, nhwc = CASES[name]
     images = Images(shape, dtype, nhwc)
     copy = images.copy_seconds()
     rate = 2 * images.bytes / copy
-    others = peers(images, k, forms) if forms else {}
+    others = peers(images, k, forms, end)
     found = []
     for which in PASSES:
         launch = images.best_launch(gpu, which, k, design=design)
@@ -158,7 +192,7 @@ def driver():
 
 def line(e):
     shape = "x".join(map(str, e["shape"])) + (" NHWC" if e["nhwc"] else "")
-    form = "".join(f" {e[f]:.1f} |" if f in e else " - |" for f in FORMS)
+    form = "".join(f" {e[f]:.1f} |" if f in e else " - |" for f in reversed(FORMS))
     return (
         f"| {shape} | {e['k']} | {e['dtype']} | {e['pass']} | {e['seconds'] * 1e6:.1f} |"
         f" {e['of copy']:.0%} | {e['of copy beta 5']:.0%} |"
@@ -174,10 +208,11 @@ HEAD = (
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--peers", default="", help="dtypes, such as float,half")
+    parser.add_argument("--peers", default="", help="dtypes, such as float,half:separable+eager")
+    parser.add_argument("--peer-seconds", type=float, default=float("inf"), help="then peers are left out")
+    parser.add_argument("--warm-peers", default=None, help="only compile the peers of this dtype, for later runs")
     parser.add_argument("--dtype", default="float,half")
     parser.add_argument("--cases", default=",".join(CASES))
-    parser.add_argument("--forms", default=",".join(FORMS), help="of the peers")
     parser.add_argument("--design", default="automatic", choices=DESIGNS)
     parser.add_argument("--out", default=None)
     arguments = parser.parse_args()
@@ -190,33 +225,33 @@ def main():
     except ImportError:
         print("skipped: PyTorch with CUDA is not installed")
         return
+    names, dtypes = arguments.cases.split(","), arguments.dtype.split(",")
+    if arguments.warm_peers:
+        warm_peers(names, arguments.warm_peers)
+        return
+    end = time.time() + arguments.peer_seconds
     torch.cuda.set_stream(torch.cuda.Stream())  # graphs cannot be captured on the default stream
     gpu, library = cuda.Gpu(), msl.load()
-    names, dtypes = arguments.cases.split(","), arguments.dtype.split(",")
-    needed = set()
-    for (shape, k, nhwc), dtype, which in itertools.product([CASES[n] for n in names], dtypes, PASSES):
-        needed.update(plan(shape, dtype, nhwc, which, k, design=arguments.design).names)
-    gpu.load(library, library.named(needed))
+    gpu.load(library, library.named(needed_kernels(names, dtypes, arguments.design)))
     print(f"{datetime.date.today()}, {gpu.name}, PyTorch {torch.__version__}\n{HEAD}", flush=True)
-    rows = []
-    for name in names:
-        for dtype in dtypes:
-            forms = arguments.forms.split(",") if dtype in arguments.peers.split(",") else ()
-            for entry in row(gpu, name, dtype, forms, arguments.design):
-                rows.append(entry)
-                print(line(entry), flush=True)
-    if arguments.out:
-        about = {
-            "date": str(datetime.date.today()),
-            "command": " ".join(["python tests/gpu/bench.py", *sys.argv[1:]]),
-            "device": gpu.name,
-            "multiprocessors": gpu.multiprocessors,
-            "driver": driver(),
-            "PyTorch": torch.__version__,
-            "CUDA": torch.version.cuda,
-            "rows": rows,
-        }
-        Path(arguments.out).write_text(json.dumps(about, indent=1) + "\n")
+    about = {
+        "date": str(datetime.date.today()),
+        "command": " ".join(["python tests/gpu/bench.py", *sys.argv[1:]]),
+        "device": gpu.name,
+        "multiprocessors": gpu.multiprocessors,
+        "driver": driver(),
+        "PyTorch": torch.__version__,
+        "CUDA": torch.version.cuda,
+        "rows": [],
+    }
+    compared = dict((p.split(":") + ["+".join(FORMS)])[:2] for p in arguments.peers.split(",") if p)
+    for dtype, name in itertools.product(dtypes, names):
+        forms = [f for f in FORMS if f in compared.get(dtype, "").split("+")]
+        for entry in row(gpu, name, dtype, forms, arguments.design, end):
+            about["rows"].append(entry)
+            print(line(entry), flush=True)
+        if arguments.out:  # row by row: what was measured stays, whatever comes
+            Path(arguments.out).write_text(json.dumps(about, indent=1) + "\n")
 
 
 if __name__ == "__main__":

@@ -28,6 +28,13 @@ def why_not() -> str | None:
     return None
 
 
+def compiled(library, instances):
+    """Compile the instances, on all processors: [(those of a part, its cubin)]."""
+    work = parts(library, list(instances))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        return list(zip(work, pool.map(lambda part: msl.cuda(library, part)[0], work), strict=True))
+
+
 class Gpu:
     """The first GPU's primary context, which PyTorch shares."""
 
@@ -54,10 +61,7 @@ class Gpu:
 
     def load(self, library, instances):
         """Compile and load the instances; they are launched by name."""
-        work = parts(list(instances))
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
-            compiled = list(pool.map(lambda part: msl.cuda(library, part)[0], work))
-        for part, cubin in zip(work, compiled, strict=True):
+        for part, cubin in compiled(library, instances):
             module = ctypes.c_void_p()
             self.check(self.driver.cuModuleLoadData(ctypes.byref(module), cubin.read_bytes()), "cuModuleLoadData")
             for instance in part:

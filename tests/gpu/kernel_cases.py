@@ -153,8 +153,9 @@ def strips():
         (which, k, shape, "nhwc")
         for k in (3, 5, 7, 9, 11, 13, 15)
         for which in ("forward", "gradient")
-        for shape in ((2, 12, 30, 20), (1, 3, 17, 100), (1, 9, 70, 64))
+        for shape in ((2, 12, 30, 20), (1, 3, 17, 100), (1, 9, 70, 64), (2, 16, 11, 37))
     ]
+    table += [("gradient", k, (2, 8, 21, 58), "nhwc") for k in (3, 5) for _ in range(5)]
     for which, k, shape, name in table:
         beta, delta = next(betas)
         yield Case(
@@ -166,6 +167,7 @@ def strips():
                 delta,
                 dtype=next(dtypes),
                 design="interleaved" if name == "nhwc" else "strip",
+                aligned=name == "nhwc" and shape[1] % 4 == 0,
                 concurrency=4096,
             ),
             shape,

@@ -13,7 +13,7 @@ NATIVE = msl.ROOT / "native"
 PASSES = {"forward": 0, "gradient": 1, "jvp": 2, "parameter_gradients": 3}
 DTYPES = {"half": 1, "bfloat": 2, "float": 3}
 ITEMSIZE = {"half": 2, "bfloat": 2, "float": 4}
-DESIGNS = {"automatic": 0, "plain": 1, "general": 2, "simd": 3, "strip": 4, "interleaved": 5, "small": 6, "planes": 7, "columns": 8}
+DESIGNS = ("automatic", "plain", "general", "simd", "strip", "interleaved", "small", "planes", "columns")
 
 
 @dataclass(frozen=True)
@@ -189,7 +189,7 @@ def make_launch(operation: Operation, shape, strides, axes=(-2, -1)) -> Launch:
         len(arrays),
         axes[0] % ndim,
         axes[1] % ndim,
-        DESIGNS[operation.design],
+        DESIGNS.index(operation.design),
         int(operation.aligned),
         operation.scratch_limit,
         operation.concurrency,

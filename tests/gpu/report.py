@@ -13,7 +13,7 @@ import msl
 
 def report(library, instances):
     found = {}
-    for part in parts(instances):
+    for part in parts(library, instances):
         _, log = msl.cuda(library, part)
         for name, rest in re.findall(r"Function properties for (\w+)\n(.*?Used.*?)\n", log, re.S):
             registers = int(re.search(r"Used (\d+) registers", rest)[1])
@@ -24,9 +24,13 @@ def report(library, instances):
     return found
 
 
-def parts(instances, size=4):
-    """Instances to compile together: few enough that one change does not compile everything again."""
-    return [instances[i : i + size] for i in range(0, len(instances), size)]
+def parts(library, instances, size=4):
+    """Instances to compile together: those asked for with their neighbours in the library, so that whoever asks finds
+    what was compiled before; one by one what the library does not have."""
+    wanted, own = {i.name for i in instances}, [*library.instances]
+    every = [own[i : i + size] for i in range(0, len(own), size)]
+    known = {i.name for i in own}
+    return [p for p in every if wanted & {i.name for i in p}] + [[i] for i in instances if i.name not in known]
 
 
 if __name__ == "__main__":

@@ -42,27 +42,24 @@ def test_against_float64(which, design, kernels, record_property):
 def test_every_kernel_of_odd_windows_is_launched():
     launched = set()
     for case in kernel_cases.every():
-        if case.operation.dtype == "float":
+        if case.operation.dtype != "bfloat":
             strides = [view.strides for _, view in kernel_cases.random_arrays(case)]
             strides = strides[: case.operation.images]
             launched.update(launch.make_launch(case.operation, case.shape, strides).names)
     known = {i.name for i in msl.load().instances}
     assert launched <= known
-    words = ("_simd_float_", "_strip_float_", "_interleaved_float_", "_planes_float_")
+    words = ("_simd_float_", "_strip_float_", "_interleaved_float_", "_planes_float_", "_columns_float_")
+    words += ("gradient_interleaved_half_3_", "gradient_interleaved_half_5_")
     assert {n for n in known if any(w in n for w in words)} - launched == set()
 
 
 PLANTED = [
     ("interleaved", "a missing barrier", "threadgroup_barrier(mem_flags::mem_threadgroup);", ""),
     ("interleaved", "windows one row too low", "row + half_k - newest", "row + half_k + 1 - newest"),
-    (
-        "interleaved",
-        "an output not written",
-        "if (place.owned && row + r < place.last)",
-        "if (place.owned && row + r < 3)",
-    ),
+    ("interleaved", "an output not written", "row + i / V < place.last", "row + i / V < 3"),
     ("planes", "a missing barrier", "threadgroup_barrier(mem_flags::mem_threadgroup);", ""),
-    ("planes", "windows one sample too short", "j <= i + half_k", "j < i + half_k"),
+    ("planes", "windows one sample too short", "right += v[(N - 1 - i) * STEP];", "right += 0.0f;"),
+    ("columns", "windows one sample too short", "left += v[i * STEP];", "left += 0.0f;"),
     ("planes", "elements after the last vector not written", "to[i] = T(", "if (i < 0) to[i] = T("),
 ]
 
@@ -70,7 +67,11 @@ PLANTED = [
 @pytest.mark.parametrize(("design", "what", "text", "instead"), PLANTED, ids=[f"{d}: {w}" for d, w, _, _ in PLANTED])
 def test_planted_errors_are_found(design, what, text, instead):
     """The first case of the design that is in float, takes 5 x 5 windows and vectors, and ends beside a vector."""
-    name, whole = {"interleaved": ("interleaved_float_5_4", 4), "planes": ("planes_float_5_7", 7)}[design]
+    name, whole = {
+        "interleaved": ("interleaved_float_5_1", 4),
+        "planes": ("planes_float_5_7", 7),
+        "columns": ("columns_float_5_2", 2),
+    }[design]
     case = next(
         c
         for c in CASES["forward", design]

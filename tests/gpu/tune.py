@@ -21,7 +21,7 @@ SHAPES = {
     "7": ((128, 2048, 7, 7), False),
     "nhwc": ((32, 64, 56, 56), True),
 }
-CASES = [("56", 5), ("hd", 9), ("4k", 5), ("4k", 15), ("4k", 31), ("4k", 63), ("14", 5), ("7", 5), ("nhwc", 5), ("nhwc", 7), ("nhwc", 9), ("nhwc", 15)]
+WINDOWS = {"56": [5], "hd": [9], "4k": [5, 15, 31, 63], "14": [5], "7": [5], "nhwc": [5, 7, 9, 15]}
 WAVES = (1, 2, 4)  # times the threadgroups that run at a time
 
 # After the window: columns of a thread, rows of a step; then of a strip its width and the windows that a thread sums,
@@ -38,14 +38,14 @@ gradient strip 9: 1 8 256 16, 1 8 256 8, 2 4 128 8
 gradient strip 15: 1 8 256 16, 1 8 128 8
 gradient strip 31: 1 8 384 16, 1 8 256 8
 gradient strip 63: 1 8 256 16
-forward interleaved 5: 1 2 4 4 56, 1 2 4 8 56, 1 2 2 8 56, 1 2 2 16 56, 1 4 2 4 56, 1 4 2 8 56, 1 4 4 4 56, 2 2 2 8 56, 1 1 4 8 56
-gradient interleaved 5: 1 2 2 8 56, 1 2 2 4 56, 1 2 2 16 56, 1 2 4 4 56, 1 4 2 4 56, 1 4 2 8 56, 1 2 1 8 56, 1 2 1 16 56, 1 4 1 8 56, 1 4 1 16 56, 2 2 1 16 56, 1 1 2 8 56
-forward interleaved 7: 1 2 2 8 56, 1 4 2 4 64
-gradient interleaved 7: 1 2 2 8 56, 1 4 2 4 64, 2 2 1 8 64
-forward interleaved 9: 1 2 2 8 56, 1 4 2 4 64, 2 2 2 8 64
-gradient interleaved 9: 1 4 2 4 64, 2 4 1 8 64, 2 2 1 8 64
-forward interleaved 15: 1 2 2 8 56, 1 4 2 4 64, 2 2 2 8 64
-gradient interleaved 15: 1 4 2 4 64, 2 4 1 8 64, 2 2 1 8 64
+forward interleaved 5: 1 2 4 8 56, 4 2 1 16 56, 2 2 2 8 56, 2 2 4 4 56
+gradient interleaved 5: 4 2 1 16 56, 1 2 2 8 56, 2 4 1 8 56, 2 4 1 16 56, 2 2 1 16 56, 2 2 2 8 56
+forward interleaved 7: 1 4 2 8 56, 2 2 2 8 56, 4 2 1 16 56
+gradient interleaved 7: 1 4 2 4 64, 2 4 1 8 56
+forward interleaved 9: 1 4 2 8 56, 2 4 1 16 56
+gradient interleaved 9: 2 4 1 8 64, 1 4 2 4 64
+forward interleaved 15: 4 2 1 16 64, 2 2 2 8 64
+gradient interleaved 15: 1 4 2 4 64, 2 4 1 8 64
 forward planes 5: 7
 gradient planes 5: 7
 forward columns 5: 2 14
@@ -113,7 +113,7 @@ def run(words):
     gpu, library = cuda.Gpu(), msl.load()
     table = chosen(library, words)
     gpu.load(library, [v[0] for v in table])
-    for shape_name, k in CASES:
+    for shape_name, k in [(name, k) for name, ks in WINDOWS.items() for k in ks]:
         shape, nhwc = SHAPES[shape_name]
         for dtype in ("float", "half"):
             here = [v for v in table if v[3] == k and v[4] == dtype and shape_name in FITS.get(v[2], PLANAR)]

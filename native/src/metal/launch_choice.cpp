@@ -34,15 +34,18 @@ float to_float(double value) { return float(std::clamp(value, -double(FLT_MAX), 
 // The kernels for odd square windows.
 constexpr sn_pass forward = SN_FORWARD, gradient = SN_GRADIENT;
 constexpr Walk walks[] = {
-#define SPATIAL_WALK_SIMD(design, pass, k, columns, rows) {design, pass, k, columns, rows, 0, 1, 1},
-#define SPATIAL_WALK_STRIP(design, pass, k, columns, rows, width, each) {design, pass, k, columns, rows, width, 1, 1},
-#define SPATIAL_WALK_PLANES(design, pass, k, side) {design, pass, k, side, side, side, 1, 1},
-#define SPATIAL_WALK_INTERLEAVED(design, pass, k, columns, rows, channels, lanes, width) \
-    {design, pass, k, columns, rows, width, channels, lanes},
+#define SPATIAL_WALK_SIMD(design, pass, k, columns, rows) {design, pass, k, columns, rows, 0, 1, 1, 0},
+#define SPATIAL_WALK_STRIP(design, pass, k, columns, rows, width, each) \
+    {design, pass, k, columns, rows, width, 1, 1, 0},
+#define SPATIAL_WALK_PLANES(design, pass, k, side) {design, pass, k, side, side, side, 1, 1, 0},
+#define SPATIAL_WALK_INTERLEAVED(bytes, pass, k, columns, rows, channels, lanes, width) \
+    {Design::interleaved, pass, k, columns, rows, width, channels, lanes, bytes},
     SPATIAL_SIMD_TABLE(SPATIAL_WALK_SIMD, Design::simd) SPATIAL_STRIP_TABLE(SPATIAL_WALK_STRIP, Design::strip)
-        SPATIAL_INTERLEAVED_TABLE(SPATIAL_WALK_INTERLEAVED, Design::interleaved)
-            SPATIAL_PLANES_TABLE(SPATIAL_WALK_PLANES, Design::planes)
-                SPATIAL_COLUMNS_TABLE(SPATIAL_WALK_SIMD, Design::columns)};
+        SPATIAL_INTERLEAVED_TABLE(SPATIAL_WALK_INTERLEAVED, 0)
+            SPATIAL_INTERLEAVED_FLOAT_TABLE(SPATIAL_WALK_INTERLEAVED, 4)
+                SPATIAL_INTERLEAVED_HALF_TABLE(SPATIAL_WALK_INTERLEAVED, 2)
+                    SPATIAL_PLANES_TABLE(SPATIAL_WALK_PLANES, Design::planes)
+                        SPATIAL_COLUMNS_TABLE(SPATIAL_WALK_SIMD, Design::columns)};
 
 struct Roles {
     int x, v; // which operands are x and the other image
@@ -133,8 +136,9 @@ int32_t odd_square(const Problem &problem, const SpatialParams &shape) {
     return pass && !shape.clamp && odd && s.kernel_width <= 63 ? int32_t(s.kernel_width) : 0;
 }
 
-// Whether the planes are of the size that the kernel is made for.
-bool fits(const Walk &walk, const SpatialParams &shape) {
+// Whether elements and planes are of the size that the kernel is made for.
+bool fits(const Walk &walk, const Problem &problem, const SpatialParams &shape) {
+    if (walk.bytes && walk.bytes != itemsize(problem.dtype)) return false;
     switch (walk.design) {
     case Design::planes: return shape.height == walk.width && shape.width == walk.width;
     case Design::columns: return shape.height == walk.rows && shape.width <= 16 * walk.columns;
@@ -146,12 +150,11 @@ bool fits(const Walk &walk, const SpatialParams &shape) {
 std::optional<Walk> find_walk(Design design, const Problem &problem, const SpatialParams &shape,
                               const LaunchOptions &options) {
     const int32_t k = odd_square(problem, shape), *tile = options.tile;
-    if (tile[0] && options.design == design && k > 1) 
-        return Walk{design, problem.pass, k, tile[0], tile[1], tile[2], std::max(1, tile[3]), tile[4]};
+    if (tile[0] && options.design == design && k > 1)
+        return Walk{design, problem.pass, k, tile[0], tile[1], tile[2], std::max(1, tile[3]), tile[4], 0};
     std::optional<Walk> found;
     for (const Walk &walk : walks)
-        if (walk.design == design && walk.pass == problem.pass && walk.k == k &&
-            fits(walk, shape) &&
+        if (walk.design == design && walk.pass == problem.pass && walk.k == k && fits(walk, problem, shape) &&
             (!found || shape.width % found->columns != 0))
             found = walk;
     return found;

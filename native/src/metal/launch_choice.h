@@ -24,6 +24,7 @@ struct Walk {
     int32_t width;         // columns of a threadgroup or of a plane
     int32_t channels;      // of a thread
     int32_t lanes;         // threads of a threadgroup side by side, for each column
+    int32_t bytes;         // of an element; 0: any
 };
 
 struct Choice {
