@@ -52,10 +52,10 @@
 // Of float alone, and of the 16-bit types alone.
 #define SPATIAL_INTERLEAVED_FLOAT_TABLE(entry, argument) \
     entry(argument, gradient, 3, 4, 2, 1, 16, 56)        \
-    entry(argument, gradient, 5, 4, 2, 1, 16, 56)
+    entry(argument, gradient, 5, 2, 4, 1, 8, 56)
 #define SPATIAL_INTERLEAVED_HALF_TABLE(entry, argument) \
-    entry(argument, gradient, 3, 1, 2, 2, 8, 56)        \
-    entry(argument, gradient, 5, 1, 2, 2, 8, 56)
+    entry(argument, gradient, 3, 2, 2, 2, 8, 56)        \
+    entry(argument, gradient, 5, 2, 2, 2, 8, 56)
 
 // Planes of side x side. entry(argument, pass, k, side)
 #define SPATIAL_PLANES_TABLE(entry, argument) \

@@ -54,7 +54,7 @@ def test_kernels_compile(nvrtc, planted):
         "spatial_gradient_planes_half_5_7",
         "spatial_gradient_simd_half_5_2",
         "spatial_forward_strip_float_31_1",
-        "spatial_gradient_interleaved_bfloat_5_1",
+        "spatial_gradient_interleaved_bfloat_5_2",
         "spatial_forward_columns_half_5_2",
     ]
     instances = library.named(names)
