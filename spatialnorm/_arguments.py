@@ -60,7 +60,8 @@ def convert_arguments(
 
 def to_integer(value: Any) -> int:
     """Convert as an index, except that truth values are none."""
-    if isinstance(value, bool):
+    # NumPy's own, which NumPy 1 still takes as an index, has no common type with Python's.
+    if isinstance(value, bool) or type(value).__name__ == "bool_":
         raise TypeError
     return operator.index(value)
 

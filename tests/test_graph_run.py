@@ -126,7 +126,13 @@ def test_other_arrays(x, images, device):
 def test_dlpack(x, images, device):
     class Exporter:
         def __init__(self, array):
-            self.__dlpack__, self.__dlpack_device__ = array.__dlpack__, array.__dlpack_device__
+            self.array = array
+
+        def __dlpack__(self, **options):
+            return self.array.__dlpack__(**options)
+
+        def __dlpack_device__(self):
+            return self.array.__dlpack_device__()
 
     nodes = chain(x, 2)
     result = Graph(nodes[-1].result_image, device=device)(Exporter(images[0]))
