@@ -60,7 +60,7 @@ def convert_arguments(
 
 def to_integer(value: Any) -> int:
     """Convert as an index, except that truth values are none."""
-    # NumPy's own, which NumPy 1 still takes as an index, has no common type with Python's.
+    # NumPy 1 still takes its own truth values as an index.
     if isinstance(value, bool) or type(value).__name__ == "bool_":
         raise TypeError
     return operator.index(value)
