@@ -9,7 +9,7 @@ CXX_FILES = $(shell find metal native tests -name '*.cpp' -o -name '*.c' -o -nam
 
 .DEFAULT_GOAL := help
 .PHONY: help dev build check test lint format bench bench-guard softmetal neon sdist wheels clean
-.PHONY: asan tsan fuzz soak reproducible
+.PHONY: asan tsan fuzz soak reproducible both-ends
 
 help: ## this list
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -56,11 +56,11 @@ softmetal: ## build the emulated Metal device; the last line is the command that
 neon: build ## the native tests, NEON under qemu among them
 	$(BIN)/pytest tests/native -v
 
-# SANITIZE=--quick for the scalar target alone: a few minutes less.
+# SANITIZE=--quick for the scalar target alone: 15 minutes of processor time less; SANITIZE='--only avx2' for a part.
 asan: $(READY) ## AddressSanitizer, UndefinedBehaviorSanitizer: native programs and a part of the suite
 	$(BIN)/python tests/sanitizers/build.py address $(SANITIZE)
 
-tsan: $(READY) ## ThreadSanitizer: many threads on one plan, the pool
+tsan: $(READY) ## ThreadSanitizer: many threads on one plan, the pool, the extension
 	$(BIN)/python tests/sanitizers/build.py thread $(SANITIZE)
 
 fuzz: $(READY) ## libFuzzer on the C interface (Debian: clang-19 libclang-rt-19-dev); FUZZ='--seconds 3600'
@@ -71,6 +71,9 @@ soak: build ## a million small calls, thousands of large ones; SOAK='--large 100
 
 reproducible: $(READY) ## the wheel twice, in two places: the same bytes
 	$(BIN)/python tests/supply/reproducible.py $(REPRODUCIBLE)
+
+both-ends: $(READY) ## build and test with the least and with the newest build requirements
+	$(BIN)/python tests/supply/both_ends.py
 
 sdist: $(READY) ## the source distribution in dist/
 	$(BIN)/python -m build --sdist

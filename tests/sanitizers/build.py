@@ -121,7 +121,7 @@ def runtime(name: str) -> str:
 # The package's tests of everything that lends memory or breaks a rule; the kernels have the native programs.
 LENDING = ["test_buffers", "test_errors", "test_bind", "test_inplace", "test_sequence", "fuzz/test_operands"]
 # Of threads that share an object or a graph. A child of fork() has no threads, and ThreadSanitizer none of it.
-SHARING = ["test_threads", "test_graph_run"]
+SHARING = ["test_threads", "test_bind", "test_graph_run"]
 SHARED = "(thread or async or pools or lock) and not fork and not multiprocessing and not exit"
 
 

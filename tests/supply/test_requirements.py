@@ -1,4 +1,4 @@
-"""The build requirements are ranges, and CI builds at both ends of them."""
+"""The build requirements are ranges, whose ends both_ends.py builds with (`make both-ends`)."""
 
 import sys
 from pathlib import Path
