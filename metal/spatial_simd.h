@@ -2,7 +2,7 @@
 // shuffles, without threadgroup memory and without barriers. Several narrow
 // planes stand side by side in one simdgroup, zeros between them.
 #pragma once
-#include "spatial_walk.h"
+#include "spatial_gradient_walk.h"
 
 template <int V> METAL_FUNC Place simd_place(constant SpatialParams &p, int task, int lane) {
     return place_of(p, task, p.strip_planes, lane / p.strip_lanes, lane % p.strip_lanes, V);
@@ -37,5 +37,5 @@ spatial_gradient_simd(device const T *dy [[buffer(0)]], device const T *x [[buff
     const int task = int(group * SPATIAL_SIMDGROUPS + simdgroup);
     if (task >= p.tasks) return;
     SimdRows<K, V, R> rows;
-    gradient_walk<K, V, R>(dy, x, dx, p, simd_place<V>(p, task, int(lane)), rows);
+    strip_gradient_walk<K, V, R, true>(dy, x, dx, p, simd_place<V>(p, task, int(lane)), rows);
 }

@@ -2,16 +2,18 @@
 // in threadgroup memory, where a thread adds up some neighbouring windows of
 // one row.
 #pragma once
-#include "spatial_walk.h"
+#include "spatial_gradient_walk.h"
 
-// The pitch of R rows in threadgroup memory. Eight neighbouring threads read float4s, of R different rows and then from
-// the next EACH columns: the padding lets them find these in different banks where it can.
-constexpr int strip_pitch(int width, int rows, int each) {
-    int pitch = width / 4 + 1;
-    for (int tries = 0; tries < 8 && (pitch % 2 == 0 || (rows * pitch - each / 4) % 8 != 0); ++tries) ++pitch;
-    return 4 * (pitch % 2 == 0 ? pitch + 1 : pitch);
+// The pitch of rows in threadgroup memory: an odd number of float4s, so that neighbouring threads, which read float4s
+// of different rows, find them in different banks.
+constexpr int strip_pitch(int width) { return width / 4 % 2 == 0 ? width + 4 : width + 8; }
+// Before and after the rows that are read lies what windows that leave the strip are given.
+constexpr int strip_floats(int k, int width, int rows) { return 2 * rows * strip_pitch(width) + 2 * round_up(k, 4); }
+
+// Eight neighbouring threads read at a time: of 4 rows, and of windows that must be 4 float4s apart.
+template <int R, int EACH> METAL_FUNC int strip_turn(int turn) {
+    return R == 4 && EACH == 8 ? (turn & ~3) | (turn & 1) << 1 | (turn >> 1 & 1) : turn;
 }
-constexpr int strip_floats(int width, int rows, int each) { return 2 * rows * strip_pitch(width, rows, each); }
 
 // Each thread holds R rows of its V columns. A thread sums EACH neighbouring
 // windows of one row, which share most of their terms; for more than R * V of
@@ -22,40 +24,68 @@ template <int K, int V, int R, int WIDTH, int EACH> struct StripRows {
     threadgroup float4 *memory;
     int thread_index;
 
-    METAL_FUNC void sum(thread const float *v, thread float *sums) {
-        constexpr int pitch = strip_pitch(WIDTH, R, EACH), quads = ceil_div(K - 1 + EACH, 4);
-        static_assert(WIDTH % EACH == 0 && EACH % 4 == 0 && EACH >= R * V, "a thread sums EACH windows");
-        threadgroup float *in = (threadgroup float *)memory;
-        threadgroup float *out = in + R * pitch;
-#pragma unroll
-        for (int i = 0; i < R * V; ++i) in[i / V * pitch + thread_index * V + i % V] = v[i];
-        threadgroup_barrier(mem_flags::mem_threadgroup);
+    typedef typename Neighbours<float, V>::type Vector;
+    enum : int { pitch = strip_pitch(WIDTH), before = round_up(K / 2, 4) };
+    enum : int { threads = WIDTH / V, tasks = R * (WIDTH / EACH) };
+    static_assert(WIDTH % EACH == 0 && EACH % 4 == 0 && int(tasks) <= int(threads), "a thread sums EACH windows");
 
-        // Neighbouring threads take different rows, and so different banks of
-        // memory.
-        const int row = thread_index % R,
-                  first = thread_index / R * EACH; // the first window's first column
-        if (first + K <= WIDTH) {
-            float w[4 * quads], s[EACH];
-            threadgroup const float4 *from = (threadgroup const float4 *)(in + row * pitch + first);
-            threadgroup float4 *to = (threadgroup float4 *)(out + row * pitch + first);
+    // Rows in threadgroup memory, two images of them.
+    METAL_FUNC threadgroup float *image(int which) {
+        return (threadgroup float *)memory + before + which * (R * pitch + round_up(K, 4));
+    }
+    METAL_FUNC void write(threadgroup float *to, thread const float *v) {
 #pragma unroll
-            for (int q = 0; q < quads; ++q) {
-                const float4 f = first + 4 * q < WIDTH ? from[q] : float4(0.0f, 0.0f, 0.0f, 0.0f);
-                w[4 * q] = f.x;
-                w[4 * q + 1] = f.y;
-                w[4 * q + 2] = f.z;
-                w[4 * q + 3] = f.w;
-            }
-            sliding_sums<K, EACH, 1>(w, s);
+        for (int r = 0; r < R; ++r) {
+            Vector some;
 #pragma unroll
-            for (int q = 0; q < EACH / 4; ++q) to[q] = float4(s[4 * q], s[4 * q + 1], s[4 * q + 2], s[4 * q + 3]);
+            for (int c = 0; c < V; ++c) Neighbours<float, V>::set(some, c, v[r * V + c]);
+            *(threadgroup Vector *)(to + r * pitch + thread_index * V) = some;
+        }
+    }
+    METAL_FUNC void read(threadgroup const float *from, thread float *v) {
+#pragma unroll
+        for (int r = 0; r < R; ++r) {
+            const Vector some = *(threadgroup const Vector *)(from + r * pitch + thread_index * V);
+#pragma unroll
+            for (int c = 0; c < V; ++c) v[r * V + c] = Neighbours<float, V>::get(some, c);
+        }
+    }
+    // Where the centres of a task's windows begin. Neighbouring threads take different rows, and so different banks
+    // of memory.
+    METAL_FUNC int place_of_task(int task) { return task % R * pitch + strip_turn<R, EACH>(task / R) * EACH; }
+    METAL_FUNC void sum_windows(threadgroup const float *in, thread float *s) {
+        // Whole float4s are read, the first of them up to `lead` columns before the first window.
+        constexpr int lead = before - K / 2, quads = ceil_div(lead + K - 1 + EACH, 4);
+        float w[4 * quads];
+        threadgroup const float4 *from = (threadgroup const float4 *)(in - before);
+#pragma unroll
+        for (int q = 0; q < quads; ++q) {
+            const float4 f = from[q];
+            w[4 * q] = f.x;
+            w[4 * q + 1] = f.y;
+            w[4 * q + 2] = f.z;
+            w[4 * q + 3] = f.w;
+        }
+        sliding_sums<K, EACH, 1>(w + lead, s);
+    }
+    METAL_FUNC void write_windows(threadgroup float *out, thread const float *s) {
+        threadgroup float4 *to = (threadgroup float4 *)out;
+#pragma unroll
+        for (int q = 0; q < EACH / 4; ++q) to[q] = float4(s[4 * q], s[4 * q + 1], s[4 * q + 2], s[4 * q + 3]);
+    }
+
+    METAL_FUNC void sum(thread const float *v, thread float *sums) {
+        threadgroup float *in = image(0), *out = image(1);
+        write(in, v);
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+        if (thread_index < tasks) {
+            float s[EACH];
+            const int place = place_of_task(thread_index);
+            sum_windows(in + place, s);
+            write_windows(out + place, s);
         }
         threadgroup_barrier(mem_flags::mem_threadgroup);
-        // Threads beside the windows that were summed take any others: their results are undefined.
-        const int window = clamp(thread_index * V - K / 2, 0, (WIDTH - K) / EACH * EACH + EACH - V);
-#pragma unroll
-        for (int i = 0; i < R * V; ++i) sums[i] = out[i / V * pitch + window + i % V];
+        read(out, sums);
     }
 };
 
@@ -63,7 +93,7 @@ template <typename T, int K, int V, int R, int WIDTH, int EACH>
 kernel void spatial_forward_strip(device const T *x [[buffer(0)]], device T *y [[buffer(1)]],
                                   constant SpatialParams &p [[buffer(2)]], uint group [[threadgroup_position_in_grid]],
                                   uint thread_index [[thread_index_in_threadgroup]]) {
-    threadgroup float4 memory[strip_floats(WIDTH, R, EACH) / 4];
+    threadgroup float4 memory[strip_floats(K, WIDTH, R) / 4];
     StripRows<K, V, R, WIDTH, EACH> rows = {memory, int(thread_index)};
     forward_walk<K, V, R>(x, y, p, place_of(p, int(group), 1, 0, int(thread_index), V), rows);
 }
@@ -73,7 +103,7 @@ kernel void spatial_gradient_strip(device const T *dy [[buffer(0)]], device cons
                                    device T *dx [[buffer(2)]], constant SpatialParams &p [[buffer(3)]],
                                    uint group [[threadgroup_position_in_grid]],
                                    uint thread_index [[thread_index_in_threadgroup]]) {
-    threadgroup float4 memory[strip_floats(WIDTH, R, EACH) / 4];
+    threadgroup float4 memory[strip_floats(K, WIDTH, R) / 4];
     StripRows<K, V, R, WIDTH, EACH> rows = {memory, int(thread_index)};
-    gradient_walk<K, V, R>(dy, x, dx, p, place_of(p, int(group), 1, 0, int(thread_index), V), rows);
+    strip_gradient_walk<K, V, R, (K < 60)>(dy, x, dx, p, place_of(p, int(group), 1, 0, int(thread_index), V), rows);
 }

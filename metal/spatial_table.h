@@ -32,8 +32,20 @@
     entry(argument, gradient, 11, 1, 8, 256, 8)   \
     entry(argument, gradient, 13, 1, 8, 256, 8)   \
     entry(argument, gradient, 15, 1, 8, 256, 16)  \
-    entry(argument, gradient, 31, 1, 8, 384, 16)  \
-    entry(argument, gradient, 63, 1, 8, 256, 16)
+    entry(argument, gradient, 31, 1, 8, 384, 12)  \
+    entry(argument, gradient, 63, 1, 8, 384, 16)
+
+// For 16-bit elements only, and preferred for them where `columns` divides the width.
+#define SPATIAL_SIMD_TABLE_16(entry, argument) \
+    entry(argument, gradient, 3, 4, 2)         \
+    entry(argument, gradient, 5, 4, 4)         \
+    entry(argument, gradient, 7, 4, 3)
+
+#define SPATIAL_STRIP_TABLE_16(entry, argument)   \
+    entry(argument, gradient, 9, 2, 8, 256, 16)   \
+    entry(argument, gradient, 11, 2, 8, 256, 16)  \
+    entry(argument, gradient, 13, 2, 8, 256, 16)  \
+    entry(argument, gradient, 15, 2, 8, 256, 16)
 
 // entry(argument, pass, k, columns, rows, channels, lanes, width)
 #define SPATIAL_INTERLEAVED_TABLE(entry, argument) \

@@ -19,15 +19,13 @@ template <int K, int N, int STEP> METAL_FUNC void sliding_sums(thread const floa
         thread const float *w = v + first * STEP;
         thread float *s = sums + first * STEP;
         const int count = smaller(shared, N - first);
-        float common = w[(shared - 1) * STEP];
+        float before = w[(shared - 1) * STEP], after = 0.0f;
 #pragma unroll
-        for (int i = shared; i < K; ++i) common += w[i * STEP];
-        float before = 0.0f, after = 0.0f;
-        if (count == shared) s[(shared - 1) * STEP] = common;
+        for (int i = shared; i < K; ++i) before += w[i * STEP];
 #pragma unroll
-        for (int i = shared - 2; i >= 0; --i) {
-            before = i == shared - 2 ? w[i * STEP] : before + w[i * STEP];
-            if (i < count) s[i * STEP] = common + before;
+        for (int i = shared - 1; i >= 0; --i) {
+            if (i < shared - 1) before += w[i * STEP];
+            if (i < count) s[i * STEP] = before;
         }
 #pragma unroll
         for (int i = 1; i < shared; ++i) {

@@ -175,6 +175,35 @@ def strips():
         )
 
 
+def narrow():
+    """The gradient's kernels for 16-bit elements, and tall images, most of whose rows are far from an edge."""
+    dtypes, layouts = itertools.cycle(["half", "bfloat"]), itertools.cycle(["nchw", "padded", "odd"])
+    shapes = [(1, 2, 75, 120), (2, 1, 90, 604), (1, 1, 40, 301)]
+    for k, shape in itertools.product((3, 5, 7, 9, 11, 13, 15), shapes):
+        design, name = "simd" if k < 9 else "strip", next(layouts)
+        yield Case(
+            Operation(
+                "gradient",
+                (k, k),
+                1.3,
+                0.75,
+                1.1,
+                dtype=next(dtypes),
+                design=design,
+                aligned=name != "odd",
+                concurrency=1024,
+            ),
+            shape,
+            name,
+        )
+    for k, dtype, beta in itertools.product((15, 31, 63), ("float", "half"), (0.75, -1.0)):
+        operation = Operation(
+            "gradient", (k, k), 1.3, beta, 1.1, dtype=dtype, design="strip", aligned=True,
+            concurrency=2048,
+        )  # fmt: skip
+        yield Case(operation, (1, 1, 250, 420), next(layouts))
+
+
 def small():
     """Small planes, several to a threadgroup, with every window, edge and pass that they take."""
     table = [
@@ -346,6 +375,7 @@ def every():
     yield from cut()
     yield from simd()
     yield from strips()
+    yield from narrow()
     yield from small()
     yield from planes()
     yield from columns()

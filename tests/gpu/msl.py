@@ -135,6 +135,16 @@ def threads(instance: Instance) -> int:
     return 128 if kernel.endswith(("_simd", "_columns")) else 256
 
 
+def bounds(instance: Instance) -> str:
+    """Return nvcc's launch bounds: threads of a threadgroup and, where told, threadgroups to leave registers for.
+
+    Simdgroups of the gradient with 12 elements to a thread or more need 128 registers; left alone, nvcc takes 200.
+    """
+    match = re.fullmatch(r"spatial_gradient_simd<\w+, \d+, (\d+), (\d+)>", instance.function)
+    many = match and int(match[1]) * int(match[2]) >= 12
+    return f"{threads(instance)}, 4" if many else str(threads(instance))
+
+
 def plain_type(kind: str) -> str:
     return " ".join(re.sub(r"\b(device|constant)\b|&", "", kind).split())
 
@@ -153,7 +163,7 @@ def wrapper(instance: Instance, target: str) -> str:
             passed.append("*params" if "&" in kind else f"static_cast<{plain_type(kind)}>(buffers[{index}])")
     call = f"program::{instance.function}({', '.join(passed)});"
     if target == "cuda":
-        head = f'extern "C" __global__ void __launch_bounds__({threads(instance)}) {instance.name}'
+        head = f'extern "C" __global__ void __launch_bounds__({bounds(instance)}) {instance.name}'
         return f"{head}({', '.join(declared)}) {{ {call} }}\n"
     return (
         f'extern "C" void {instance.name}(void* const* buffers, const SpatialParams* params, unsigned groups, '

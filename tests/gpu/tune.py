@@ -34,10 +34,10 @@ forward simd 15: 4 7, 2 14
 forward strip 31: 1 8 256 8, 1 10 256 16
 forward strip 63: 1 8 256 16, 1 8 256 8
 gradient simd 5: 2 4, 4 2, 4 4
-gradient strip 9: 1 8 256 16, 1 8 256 8, 2 4 128 8
-gradient strip 15: 1 8 256 16, 1 8 128 8
-gradient strip 31: 1 8 384 16, 1 8 256 8
-gradient strip 63: 1 8 256 16
+gradient strip 9: 1 8 256 16, 2 8 256 16, 2 4 256 8
+gradient strip 15: 1 8 256 16, 2 8 256 16, 2 8 384 16
+gradient strip 31: 1 8 384 12, 1 8 384 16, 1 8 384 8
+gradient strip 63: 1 8 384 12, 1 8 384 16
 forward interleaved 5: 1 2 4 8 56, 4 2 1 16 56, 2 2 2 8 56, 2 2 4 4 56
 gradient interleaved 5: 4 2 1 16 56, 1 2 2 8 56, 2 4 1 8 56, 2 4 1 16 56, 2 2 1 16 56, 2 2 2 8 56
 forward interleaved 7: 1 4 2 8 56, 2 2 2 8 56, 4 2 1 16 56

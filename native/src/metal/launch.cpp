@@ -199,7 +199,7 @@ class Builder {
         const int32_t reach = int32_t(ceil_div(w.k / 2, w.columns));
         SpatialParams p = base_;
         p.aligned = together();
-        set_strips(p, width, w.columns, is_gradient() ? 2 * reach : reach, reach);
+        set_strips(p, width, w.columns, is_gradient() ? int32_t(ceil_div(w.k - 1, w.columns)) : reach, reach);
         if (p.strip_margin == 0) stand_side_by_side(p, reach);
         const int64_t side_by_side = ceil_div(p.planes, p.strip_planes) * p.strips;
         add_strips(p, "simd", side_by_side, SPATIAL_SIMDGROUPS * width, SPATIAL_SIMDGROUPS);
@@ -222,7 +222,7 @@ class Builder {
         const int32_t lanes = w.width / w.columns, reach = int32_t(ceil_div(w.k / 2, w.columns));
         SpatialParams p = base_;
         p.aligned = together();
-        set_strips(p, lanes, w.columns, is_gradient() ? 2 * reach : reach, lanes);
+        set_strips(p, lanes, w.columns, is_gradient() ? int32_t(ceil_div(w.k - 1, w.columns)) : reach, lanes);
         if (ceil_div(p.width, w.columns) + 2 * reach <= lanes) { // the whole width, with zeros on both sides
             p.strip_margin = reach;
             p.strip_outputs = int32_t(ceil_div(p.width, w.columns));

@@ -35,17 +35,19 @@ float to_float(double value) { return float(std::clamp(value, -double(FLT_MAX), 
 constexpr sn_pass forward = SN_FORWARD, gradient = SN_GRADIENT;
 constexpr Walk walks[] = {
 #define SPATIAL_WALK_SIMD(design, pass, k, columns, rows) {design, pass, k, columns, rows, 0, 1, 1, 0},
-#define SPATIAL_WALK_STRIP(design, pass, k, columns, rows, width, each) \
-    {design, pass, k, columns, rows, width, 1, 1, 0},
+#define SPATIAL_WALK_SIMD_16(design, pass, k, columns, rows) {design, pass, k, columns, rows, 0, 1, 1, 2},
+#define SPATIAL_WALK_STRIP(bytes, pass, k, columns, rows, width, each) \
+    {Design::strip, pass, k, columns, rows, width, 1, 1, bytes},
 #define SPATIAL_WALK_PLANES(design, pass, k, side) {design, pass, k, side, side, side, 1, 1, 0},
 #define SPATIAL_WALK_INTERLEAVED(bytes, pass, k, columns, rows, channels, lanes, width) \
     {Design::interleaved, pass, k, columns, rows, width, channels, lanes, bytes},
-    SPATIAL_SIMD_TABLE(SPATIAL_WALK_SIMD, Design::simd) SPATIAL_STRIP_TABLE(SPATIAL_WALK_STRIP, Design::strip)
-        SPATIAL_INTERLEAVED_TABLE(SPATIAL_WALK_INTERLEAVED, 0)
-            SPATIAL_INTERLEAVED_FLOAT_TABLE(SPATIAL_WALK_INTERLEAVED, 4)
-                SPATIAL_INTERLEAVED_HALF_TABLE(SPATIAL_WALK_INTERLEAVED, 2)
-                    SPATIAL_PLANES_TABLE(SPATIAL_WALK_PLANES, Design::planes)
-                        SPATIAL_COLUMNS_TABLE(SPATIAL_WALK_SIMD, Design::columns)};
+    SPATIAL_SIMD_TABLE_16(SPATIAL_WALK_SIMD_16, Design::simd) SPATIAL_STRIP_TABLE_16(SPATIAL_WALK_STRIP, 2)
+        SPATIAL_SIMD_TABLE(SPATIAL_WALK_SIMD, Design::simd) SPATIAL_STRIP_TABLE(SPATIAL_WALK_STRIP, 0)
+            SPATIAL_INTERLEAVED_TABLE(SPATIAL_WALK_INTERLEAVED, 0)
+                SPATIAL_INTERLEAVED_FLOAT_TABLE(SPATIAL_WALK_INTERLEAVED, 4)
+                    SPATIAL_INTERLEAVED_HALF_TABLE(SPATIAL_WALK_INTERLEAVED, 2)
+                        SPATIAL_PLANES_TABLE(SPATIAL_WALK_PLANES, Design::planes)
+                            SPATIAL_COLUMNS_TABLE(SPATIAL_WALK_SIMD, Design::columns)};
 
 struct Roles {
     int x, v; // which operands are x and the other image
