@@ -197,11 +197,22 @@ def narrow():
             name,
         )
     for k, dtype, beta in itertools.product((15, 31, 63), ("float", "half"), (0.75, -1.0)):
-        operation = Operation(
-            "gradient", (k, k), 1.3, beta, 1.1, dtype=dtype, design="strip", aligned=True,
-            concurrency=2048,
-        )  # fmt: skip
-        yield Case(operation, (1, 1, 250, 420), next(layouts))
+        name = next(layouts)
+        yield Case(
+            Operation(
+                "gradient",
+                (k, k),
+                1.3,
+                beta,
+                1.1,
+                dtype=dtype,
+                design="strip",
+                aligned=name != "odd",
+                concurrency=2048,
+            ),
+            (1, 1, 250, 420),
+            name,
+        )
 
 
 def small():
