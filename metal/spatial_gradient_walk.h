@@ -1,8 +1,11 @@
-// The gradient's walk down V neighbouring columns, for strips of a simdgroup or
-// a threadgroup: as gradient_walk (spatial_walk.h), but with fewer registers and
-// instructions. Rows of x are kept as they are stored, or only read again where
-// a window ends and in its middle; a window begins and ends at any row of a
-// step; and rows inside the image are read without conditions.
+// The gradient's walk down V neighbouring columns: two window sums in a row, T
+// from x, then the adjoint sum of u, half a window behind it. x and dy are read
+// once (and again in the margins), dx is written once.
+//
+// It needs few registers and instructions: rows of x are kept as they are
+// stored, or only read again where a window ends and in its middle; a window
+// begins and ends at any row of a step; and rows inside the image are read
+// without conditions.
 #pragma once
 #include "spatial_walk.h"
 
@@ -155,9 +158,9 @@ METAL_FUNC void write_any(thread Column<T> &to, constant SpatialParams &p, Place
 // u = dy * x * T^-(beta + 1) and direct = dy * T^-beta of R rows, from the sums over their windows. Outside the image
 // T may be zero or infinite, and the term nan.
 template <int V, int R, typename T>
-METAL_FUNC void strip_terms(constant SpatialParams &p, Place place, int row, thread const float *sums,
-                            thread const typename Neighbours<T, V>::type *slopes,
-                            thread const typename Neighbours<T, V>::type *x, thread float *u, thread float *direct) {
+METAL_FUNC void gradient_terms(constant SpatialParams &p, Place place, int row, thread const float *sums,
+                               thread const typename Neighbours<T, V>::type *slopes,
+                               thread const typename Neighbours<T, V>::type *x, thread float *u, thread float *direct) {
     float t[R * V], power[R * V], power_1[R * V];
 #pragma unroll
     for (int i = 0; i < R * V; ++i) t[i] = base(p, sums[i]);
@@ -176,8 +179,8 @@ METAL_FUNC void strip_terms(constant SpatialParams &p, Place place, int row, thr
 
 // KEEP: rows of x stay in registers. Otherwise they are read again, and `direct` of float images waits in dx itself.
 template <int K, int V, int R, bool KEEP, typename T, typename Rows>
-METAL_FUNC void strip_gradient_walk(device const T *dy, device const T *x, device T *dx, constant SpatialParams &p,
-                                    Place place, thread Rows &rows) {
+METAL_FUNC void gradient_walk(device const T *dy, device const T *x, device T *dx, constant SpatialParams &p,
+                              Place place, thread Rows &rows) {
     constexpr int half_k = K / 2, blocks = Span<K, R>::blocks, warm_up = Span<K, R>::warm_up;
     constexpr bool park = !KEEP && sizeof(T) == sizeof(float);
     typedef typename Neighbours<T, V>::type Vector;
@@ -241,7 +244,7 @@ METAL_FUNC void strip_gradient_walk(device const T *dy, device const T *x, devic
         if (!KEEP) read_any<V, R>(centre, p, place, row + half_k, true, middle);
         rows.sum(sums, out);
         thread float *later = park ? direct : direct + half_k * V;
-        strip_terms<V, R, T>(p, place, row + half_k, out, slopes, middle, us + (K - 1) * V, later);
+        gradient_terms<V, R, T>(p, place, row + half_k, out, slopes, middle, us + (K - 1) * V, later);
         if (park && row + half_k + R > place.first) write_any<V, R>(parked, p, place, row + half_k, later);
         span_sums<Values, K, V, R>(us, us + (K - 1) * V, u_totals, sums);
         if (row >= place.first) { // the same for all threads

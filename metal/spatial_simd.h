@@ -37,5 +37,5 @@ spatial_gradient_simd(device const T *dy [[buffer(0)]], device const T *x [[buff
     const int task = int(group * SPATIAL_SIMDGROUPS + simdgroup);
     if (task >= p.tasks) return;
     SimdRows<K, V, R> rows;
-    strip_gradient_walk<K, V, R, true>(dy, x, dx, p, simd_place<V>(p, task, int(lane)), rows);
+    gradient_walk<K, V, R, true>(dy, x, dx, p, simd_place<V>(p, task, int(lane)), rows);
 }

@@ -105,5 +105,5 @@ kernel void spatial_gradient_strip(device const T *dy [[buffer(0)]], device cons
                                    uint thread_index [[thread_index_in_threadgroup]]) {
     threadgroup float4 memory[strip_floats(K, WIDTH, R) / 4];
     StripRows<K, V, R, WIDTH, EACH> rows = {memory, int(thread_index)};
-    strip_gradient_walk<K, V, R, (K < 60)>(dy, x, dx, p, place_of(p, int(group), 1, 0, int(thread_index), V), rows);
+    gradient_walk<K, V, R, (K < 60)>(dy, x, dx, p, place_of(p, int(group), 1, 0, int(thread_index), V), rows);
 }
