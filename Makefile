@@ -8,7 +8,7 @@ READY := $(VENV)/ready
 CXX_FILES = $(shell find metal native tests -name '*.cpp' -o -name '*.c' -o -name '*.h' -o -name '*.inl')
 
 .DEFAULT_GOAL := help
-.PHONY: help dev build check test lint format bench bench-guard softmetal neon sdist wheels clean
+.PHONY: help dev build check test lint format bench bench-guard softmetal neon sdist wheels test-wheels clean
 .PHONY: asan tsan fuzz soak reproducible both-ends
 
 help: ## this list
@@ -84,6 +84,11 @@ PYTHONS ?= $(or $(foreach v,3.11 3.12 3.13 3.13t 3.14 3.14t,$(shell command -v p
 wheels: $(READY) ## sdist and manylinux2014 wheels, x86_64 and aarch64, in dist/; PYTHONS='python3.11 python3.13t'
 	$(BIN)/pip install -q $(WHEEL_TOOLS)
 	$(BIN)/python native/build_wheels.py $(PYTHONS)
+
+# Which wheels, and on which release of Debian: WHEELS='--suite trixie dist/*cp313-cp313-*.whl'
+WHEELS ?= $(wildcard dist/*-cp311-cp311-*.whl)
+test-wheels: $(READY) ## the suite on wheels in dist/, where there is no compiler: chroot, and qemu for aarch64
+	$(BIN)/python native/test_wheels.py $(WHEELS)
 
 clean: ## remove what the other commands made, the environment excepted
 	rm -rf build dist *.egg-info spatialnorm/include spatialnorm/lib spatialnorm/cmake spatialnorm/*.so
