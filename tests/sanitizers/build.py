@@ -139,7 +139,10 @@ def check_address(parts: list[str], quick: bool) -> None:
     library = build_core("address", quick)
     table = library.parent / "table"
     run(sys.executable, ROOT / "tests" / "native" / "make_cases.py", table)
-    for isa in [part for part in parts if part != "python"]:
+    isas = [part for part in parts if part != "python"]
+    names = ("run_cases", "threads", "c_interface", "guards") if isas else ()
+    programs = {name: build_program(name, "address", library) for name in names}
+    for isa in isas:
         # g++ 12 keeps AVX-512 registers, which need 64 bytes, in that check's stack, which it aligns to less.
         after_return = int(isa != "avx512")
         options = {
@@ -147,10 +150,10 @@ def check_address(parts: list[str], quick: bool) -> None:
             "UBSAN_OPTIONS": "print_stacktrace=1",
             "ASAN_OPTIONS": f"detect_stack_use_after_return={after_return}",
         }
-        run(build_program("run_cases", "address", library), table, **options)
-        for program in ("threads", "c_interface"):
-            run(build_program(program, "address", library), **options)
-        run(build_program("guards", "address", library), "1", "331" if quick else "41", **options)
+        run(programs["run_cases"], table, **options)
+        run(programs["threads"], **options)
+        run(programs["c_interface"], **options)
+        run(programs["guards"], "1", "331" if quick else "41", **options)
     if "python" in parts:
         check_package(
             "address",
@@ -167,10 +170,11 @@ def check_address(parts: list[str], quick: bool) -> None:
 def check_thread(parts: list[str], quick: bool) -> None:
     library = build_core("thread", quick)
     options = f"halt_on_error=1:die_after_fork=0:suppressions={HERE / 'thread.supp'}"
-    for isa in [part for part in parts if part != "python"]:
-        run(build_program("threads", "thread", library), SPATIALNORM_ISA=isa, TSAN_OPTIONS=options)
-        rounds = "2" if quick else "20"
-        run(build_program("stress", "thread", library), rounds, SPATIALNORM_ISA=isa, TSAN_OPTIONS=options)
+    isas = [part for part in parts if part != "python"]
+    programs = {name: build_program(name, "thread", library) for name in (("threads", "stress") if isas else ())}
+    for isa in isas:
+        run(programs["threads"], SPATIALNORM_ISA=isa, TSAN_OPTIONS=options)
+        run(programs["stress"], "2" if quick else "20", SPATIALNORM_ISA=isa, TSAN_OPTIONS=options)
     if "python" in parts:
         check_package("thread", library, ["libtsan.so"], SHARING, "-k", SHARED, TSAN_OPTIONS=options)
 
