@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parent.parent
 DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}
 ARCHIVE, KEYS = "http://deb.debian.org/debian", "/usr/share/keyrings/debian-archive-keyring.gpg"
 PACKAGES = ["python3", "libstdc++6"]  # NumPy's wheels need the latter
-# What the suite reads beside itself. Not native/, so that nothing can be built.
+# What the suite reads beside itself. Not native/, so that nothing can be built; the tests that need it are left out.
 BESIDE = ["tests", "examples", "docs", "README.md", "CHANGELOG.md", "pyproject.toml"]
 
 
@@ -114,6 +114,11 @@ def command_in(root: Path, machine: str) -> tuple[list[str], dict[str, str]]:
     return [str(again)], variables | {"PYTHONPATH": str(site)}
 
 
+def suite_files() -> list[str]:
+    files = [*(ROOT / "tests").glob("test_*.py"), *(ROOT / "tests/fuzz").glob("test_[og]*.py")]
+    return [str(file.relative_to(ROOT)) for file in sorted(files)]
+
+
 def test(wheel: Path, suite: str, work: Path, arguments: list[str]) -> None:
     _, abi, machine = parts(wheel)
     folder = work / f"{suite}-{machine}"
@@ -138,11 +143,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="Run the suite on wheels where there is no compiler.")
     parser.add_argument("--suite", default="bookworm", help="release of Debian (default: bookworm, Python 3.11)")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "wheels" / "roots", help="where it all lies")
-    parser.add_argument("--pytest", default="", metavar="ARGUMENTS", help="which tests (default: all)")
+    parser.add_argument("--pytest", default="", metavar="ARGUMENTS", help="which tests (default: those of the package)")
     parser.add_argument("wheel", type=Path, nargs="+")
     options = parser.parse_args()
     for wheel in options.wheel:
-        test(wheel.resolve(), options.suite, options.work.resolve(), shlex.split(options.pytest))
+        test(wheel.resolve(), options.suite, options.work.resolve(), shlex.split(options.pytest) or suite_files())
 
 
 if __name__ == "__main__":
