@@ -82,15 +82,26 @@ class Pool {
     Job job{};
     int workers = 0, wanted = 0; // threads started; those that the job wants
     std::atomic<uint64_t> generation{0};
-    std::atomic<int64_t> next{0};
     std::atomic<int> running{0};
+    // A thread's share of the tasks, the same in every job of one size: what it wrote last time lies in its own cache.
+    struct alignas(64) Share {
+        std::atomic<int64_t> next;
+    };
+    Share shares[most_workers + 1];
 
-    static void take(const Job &job, std::atomic<int64_t> &next, int worker) {
-        for (;;) {
-            const int64_t from = next.fetch_add(job.grain, std::memory_order_relaxed);
-            if (from >= job.tasks) return;
-            for (int64_t task = from; task < std::min(from + job.grain, job.tasks); ++task)
-                job.work(job.context, task, worker);
+    static int64_t share_start(const Job &job, int threads, int of) { return job.tasks * of / threads; }
+
+    // First a thread's own share, then what others have left of theirs.
+    void take(const Job &job, int threads, int worker) {
+        for (int k = 0; k < threads; ++k) {
+            const int of = (worker + k) % threads;
+            const int64_t end = share_start(job, threads, of + 1);
+            for (;;) {
+                if (shares[of].next.load(std::memory_order_relaxed) >= end) break;
+                const int64_t from = shares[of].next.fetch_add(job.grain, std::memory_order_relaxed);
+                for (int64_t task = from; task < std::min(from + job.grain, end); ++task)
+                    job.work(job.context, task, worker);
+            }
         }
     }
 
@@ -99,14 +110,16 @@ class Pool {
         for (;;) {
             for (int i = 0; i < spins && generation.load(std::memory_order_acquire) == seen; ++i) relax();
             Job mine;
+            int threads;
             {
                 std::unique_lock<std::mutex> lock(mutex);
                 wake.wait(lock, [&] { return generation.load(std::memory_order_relaxed) != seen; });
                 seen = generation.load(std::memory_order_relaxed);
                 if (worker > wanted) continue;
                 mine = job;
+                threads = wanted + 1;
             }
-            take(mine, next, worker);
+            take(mine, threads, worker);
             if (running.fetch_sub(1, std::memory_order_acq_rel) == 1) {
                 std::lock_guard<std::mutex> lock(mutex);
                 done.notify_one();
@@ -118,6 +131,7 @@ class Pool {
     static thread_local bool inside; // a worker's job that asks for threads works alone
 
     bool run(const Job &wished, int threads) {
+        int all; // threads of this job
         std::unique_lock<std::mutex> own(busy, std::try_to_lock);
         if (!own) return false;
         {
@@ -132,14 +146,16 @@ class Pool {
             }
             wanted = std::min(threads - 1, workers);
             if (wanted == 0) return false;
+            all = wanted + 1;
             job = wished;
-            next.store(0, std::memory_order_relaxed);
+            for (int k = 0; k <= wanted; ++k)
+                shares[k].next.store(share_start(job, wanted + 1, k), std::memory_order_relaxed);
             running.store(wanted, std::memory_order_relaxed);
             generation.fetch_add(1, std::memory_order_release);
         }
         wake.notify_all();
         inside = true;
-        take(wished, next, 0);
+        take(wished, all, 0);
         inside = false;
         for (int i = 0; i < spins && running.load(std::memory_order_acquire); ++i) relax();
         if (running.load(std::memory_order_acquire)) {

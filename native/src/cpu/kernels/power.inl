@@ -4,7 +4,8 @@
 // successive vectors overlap. Long ones by halves, powers[k] = s^(2^k).
 template <class V, class C> SN_INLINE typename V::v coefficient(const C &c) {
     if constexpr (std::is_same<C, typename V::v>::value) return c;
-    else return V::all(c);
+    else if constexpr (std::is_same<C, typename V::T>::value) return V::all(c);
+    else return {c, c}; // Twice
 }
 template <class V, int N, class C> SN_INLINE typename V::v by_halves(const C *c, const typename V::v *powers) {
     if constexpr (N == 1) return coefficient<V>(c[0]);
@@ -52,16 +53,17 @@ template <class V, int N, bool Careful = false> struct PowerFast {
           exponent_error(V::table32(p.exponent_error)) {
         for (int i = 0; i < N; ++i) q[i] = V::all(p.q[i]);
     }
-    SN_INLINE typename V::v of(const PowerFast &p, typename V::v t) {
-        const typename V::vi bits = V::bits(t), j = segment_of<V>(bits);
-        const typename V::v s = V::fma(mantissa_of<V>(bits), V::lookup(p.segment, j), V::all(-1));
-        const typename V::vi e = V::shift_right(bits, mantissa_bits<V>);
-        const typename V::v scale = V::lookup(p.segment_power, j) * V::lookup(p.exponent_power, e);
-        const typename V::v q = polynomial<V, N>(p.q, s);
+    // X: V or Twice<V>.
+    template <class X> SN_INLINE typename X::v of(const PowerFast &p, typename X::v t) {
+        const typename X::vi bits = X::bits(t), j = segment_of<X>(bits);
+        const typename X::v s = X::fma(mantissa_of<X>(bits), X::lookup(p.segment, j), X::all(-1));
+        const typename X::vi e = X::shift_right(bits, mantissa_bits<X>);
+        const typename X::v scale = X::lookup(p.segment_power, j) * X::lookup(p.exponent_power, e);
+        const typename X::v q = polynomial<X, N>(p.q, s);
         if constexpr (Careful) {
-            const typename V::v error = V::lookup(p.segment_error, j) + V::lookup(p.exponent_error, e);
-            return V::fma(scale, V::fma(s, q, error), scale);
-        } else return V::fma(scale, s * q, scale);
+            const typename X::v error = X::lookup(p.segment_error, j) + X::lookup(p.exponent_error, e);
+            return X::fma(scale, X::fma(s, q, error), scale);
+        } else return X::fma(scale, s * q, scale);
     }
 };
 
@@ -143,21 +145,21 @@ template <class V> SN_INLINE typename V::vi in_range(const PowerTable<typename V
 // T^-b for every T; a lane's way, and so its bits, depend on its own T alone.
 template <class V, class Fast>
 SN_INLINE typename V::v power_any(const PowerTable<typename V::T> &p, const Fast &fast, typename V::v t) {
-    return V::choose(in_range<V>(p, t), Fast::of(fast, t), power_general<V>(p, t));
+    return V::choose(in_range<V>(p, t), Fast::template of<V>(fast, t), power_general<V>(p, t));
 }
 
 // T^-b and T^-(b+1), `plus` being the table for b + 1.
 template <class V> struct Powers {
     typename V::v low, high;
 };
-template <class V, int N> SN_INLINE Powers<V> powers_fast(const PowerFast<V, N> &plus, typename V::v t) {
-    const typename V::v high = PowerFast<V, N>::of(plus, t);
+template <class X, class Fast> SN_INLINE Powers<X> powers_fast(const Fast &plus, typename X::v t) {
+    const typename X::v high = Fast::template of<X>(plus, t);
     return {t * high, high};
 }
 template <class V, int N>
 SN_INLINE Powers<V> powers_any(const PowerTable<typename V::T> &p, const PowerTable<typename V::T> &plus,
                                const PowerFast<V, N> &plus_fast, typename V::v t) {
-    const Powers<V> fast = powers_fast<V, N>(plus_fast, t);
+    const Powers<V> fast = powers_fast<V>(plus_fast, t);
     const typename V::vi inside = in_range<V>(plus, t);
     return {V::choose(inside, fast.low, power_general<V>(p, t)),
             V::choose(inside, fast.high, power_general<V>(plus, t))};

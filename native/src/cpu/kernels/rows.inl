@@ -219,7 +219,10 @@ SN_INLINE int64_t floor_to_batch(int64_t row) { return row & ~int64_t(batch_rows
 struct Soon {
     const char *at;
     int64_t size; // of a sample
-    SN_INLINE void prefetch(const Soon &s, int64_t c) { __builtin_prefetch(s.at + c * s.size, 0, 2); }
+    template <class X> SN_INLINE void prefetch(const Soon &s, int64_t c) {
+        __builtin_prefetch(s.at + c * s.size, 0, 2);
+        if constexpr (X::W > max_lanes) __builtin_prefetch(s.at + (c + X::W / 2) * s.size, 0, 2);
+    }
 };
 
 // Rows of one input, at the piece's first column: where they lie, or in a ring of converted copies.
@@ -270,20 +273,19 @@ template <class V> struct Source {
 };
 
 // A row of the output: in memory as samples or, with 16 bits to each, as halves; or in scratch.
-template <class V> struct OutRow {
-    using T = typename V::T;
+template <class T> struct OutRow {
     T *samples;
     uint16_t *halves; // or nullptr
     bool bfloat;
 
-    template <class N> SN_INLINE void put(OutRow row, int64_t c, typename V::v x, N n) {
+    template <class V, class N> SN_INLINE void put(OutRow row, int64_t c, typename V::v x, N n) {
         if constexpr (sizeof(T) == 4)
-            if (row.halves) return row.bfloat ? put_bf16(row.halves + c, x, n) : put_f16(row.halves + c, x, n);
+            if (row.halves) return row.bfloat ? put_bf16<V>(row.halves + c, x, n) : put_f16<V>(row.halves + c, x, n);
         store<V>(row.samples + c, x, n);
     }
 
   private:
-    template <class N> SN_INLINE void put_f16(uint16_t *p, typename V::v x, N n) {
+    template <class V, class N> SN_INLINE void put_f16(uint16_t *p, typename V::v x, N n) {
         if constexpr (std::is_same<N, int>::value) {
             uint16_t all[V::W];
             V::store_f16(all, x);
@@ -291,7 +293,7 @@ template <class V> struct OutRow {
         } else if constexpr (std::is_same<N, Streamed<V>>::value) V::stream_f16(p, x);
         else V::store_f16(p, x);
     }
-    template <class N> SN_INLINE void put_bf16(uint16_t *p, typename V::v x, N n) {
+    template <class V, class N> SN_INLINE void put_bf16(uint16_t *p, typename V::v x, N n) {
         if constexpr (std::is_same<N, int>::value) {
             uint16_t all[V::W];
             V::store_bf16(all, x);
@@ -308,14 +310,14 @@ template <class V> struct Sink {
     const Piece &piece;
     T *const scratch;
 
-    SN_INLINE OutRow<V> begin(const Sink &s, int64_t i) {
+    SN_INLINE OutRow<T> begin(const Sink &s, int64_t i) {
         char *const row = s.piece.out + i * s.job.out.height;
         if (s.job.out.direct) return {(T *)row + s.piece.c0, nullptr, false};
         if (!s.job.out.dense) return {s.scratch, nullptr, false};
         return {nullptr, (uint16_t *)row + s.piece.c0, s.job.dtype == SN_BFLOAT16};
     }
     // Columns before the first vector that can be streamed to the row `to`, or -1 where none is to be.
-    SN_INLINE int64_t head(const Sink &s, const OutRow<V> &to) {
+    SN_INLINE int64_t head(const Sink &s, const OutRow<T> &to) {
         if (!V::streams || !s.job.stream || s.piece.c1 - s.piece.c0 < 4 * V::W) return -1;
         const int64_t size = to.halves ? 2 : sizeof(T);
         const uintptr_t at = to.halves ? uintptr_t(to.halves) : uintptr_t(to.samples);

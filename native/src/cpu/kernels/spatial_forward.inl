@@ -22,14 +22,15 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
     const PowerTable<T> &power = *job.power;
     using Fast = PowerFast<V, N, Careful>;
     const Fast fast(power);
-    const v scale = V::all(job.scale), delta = V::all(job.delta);
     // Large exponents multiply the error of T: there the rounding of scale, the same for all samples, is made good
     // (but not for an infinite sum, with which its rest would give nan).
     constexpr bool corrected = sizeof(T) == 4 && N > 5;
-    const v scale_rest = V::all(job.scale_rest), greatest = V::all(T(__FLT_MAX__));
-    auto energy = [&](v sum) SN_LAMBDA {
-        if constexpr (corrected) return V::fma(scale, sum, V::fma(scale_rest, V::lesser(sum, greatest), delta));
-        else return V::fma(scale, sum, delta);
+    auto energy = [&](auto sum) SN_LAMBDA {
+        using X = VectorOf<V, decltype(sum)>;
+        const auto scale = X::all(job.scale), delta = X::all(job.delta);
+        if constexpr (corrected)
+            return X::fma(scale, sum, X::fma(X::all(job.scale_rest), X::lesser(sum, X::all(T(__FLT_MAX__))), delta));
+        else return X::fma(scale, sum, delta);
     };
     bool general = !power.fast;
     for (int64_t i0 = floor_to_batch(piece.r0); i0 < piece.r1; i0 += batch_rows) {
@@ -45,11 +46,14 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
             const int64_t height = job.out.height;
             const bool known = Horizontal<V>::each_narrow(
                 horizontal, vertical.sums + (begin - i0) * layout.pitch, end - begin, n,
-                [&](int64_t r, int64_t c, int lanes, v sum) SN_LAMBDA {
-                    const v t = energy(sum);
-                    seen = V::max_unsigned(seen, V::bits(t));
-                    T *const y = (T *)((char *)ys + r * height) + c;
-                    store<V>(y, load<V>(rows[begin - first + r] + c, lanes) * Fast::of(fast, t), lanes);
+                [&](int64_t r, int64_t c, auto lanes, auto sum) SN_LAMBDA {
+                    using X = VectorOf<V, decltype(sum)>;
+                    const typename X::v t = energy(sum);
+                    seen = greater_of<V>(seen, X::bits(t));
+                    const auto xs = [&](int64_t r) SN_LAMBDA { return rows[begin - first + r]; };
+                    const auto y = [&](int64_t r) SN_LAMBDA { return (T *)((char *)ys + r * height); };
+                    const typename X::v power = Fast::template of<X>(fast, t);
+                    store_rows<V, X>(y, r, c, load_rows<V, X>(xs, r, c, lanes) * power, lanes);
                 });
             if (known && !left_range<V>(power, seen)) continue;
         }
@@ -57,15 +61,17 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
             const T *const sums = vertical.sums + (i - i0) * layout.pitch;
             const T *const xs = rows[i - first];
             const Soon soon = x.soon(i + batch_rows + reach.down);
-            const OutRow<V> ys = out.begin(out, i);
+            const OutRow<T> ys = out.begin(out, i);
             typename V::vi seen = V::all_int(0);
             if (!general)
                 Horizontal<V>::each(horizontal, sums, n, window, out.head(out, ys),
-                                    [&](int64_t c, auto lanes, v sum) SN_LAMBDA {
-                                        Soon::prefetch(soon, c);
-                                        const v t = energy(sum);
-                                        seen = V::max_unsigned(seen, V::bits(t));
-                                        OutRow<V>::put(ys, c, load<V>(xs + c, lanes) * Fast::of(fast, t), lanes);
+                                    [&](int64_t c, auto lanes, auto sum) SN_LAMBDA {
+                                        using X = VectorOf<V, decltype(sum)>;
+                                        Soon::prefetch<X>(soon, c);
+                                        const typename X::v t = energy(sum);
+                                        seen = greater_of<V>(seen, X::bits(t));
+                                        OutRow<T>::template put<X>(
+                                            ys, c, load<X>(xs + c, lanes) * Fast::template of<X>(fast, t), lanes);
                                     });
             if (__builtin_expect(general || left_range<V>(power, seen), 0)) {
                 horizontal.run(sums, n, window);
@@ -73,7 +79,7 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
                 over_aligned<V>(window, 0, n, [&](int64_t c, auto lanes) SN_LAMBDA {
                     const v t = energy(V::load(window + c));
                     outside = outside | ~in_range<V>(power, t);
-                    OutRow<V>::put(ys, c, load<V>(xs + c, lanes) * power_any<V>(power, fast, t), lanes);
+                    OutRow<T>::template put<V>(ys, c, load<V>(xs + c, lanes) * power_any<V>(power, fast, t), lanes);
                 });
                 // The next row begins with the way that this one needed.
                 general = !power.fast || V::any_from(outside, 1);

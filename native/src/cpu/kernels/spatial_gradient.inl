@@ -77,7 +77,7 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
 
     const PowerTable<T> &power = *job.power, &plus = *job.power_plus;
     const PowerFast<V, N> fast(plus);
-    const v scale = V::all(job.scale), delta = V::all(job.delta), factor = V::all(-job.factor);
+    const v scale = V::all(job.scale), delta = V::all(job.delta);
     bool general = !plus.fast;
     const int64_t first_u = larger(0, piece.r0 - reach.down), last_u = smaller(job.H, piece.r1 + reach.up);
     Cursor<T> next_u(u_ring, layout.u_rows, pitch, first_u), next_g(g_ring, layout.g_rows, pitch, first_u);
@@ -102,14 +102,20 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
                 typename V::vi seen = V::all_int(0);
                 done = Horizontal<V>::each_narrow(
                            across, squares.sums + (begin - i0) * pitch + from, end - begin, to - from,
-                           [&](int64_t r, int64_t c, int lanes, v sum) SN_LAMBDA {
-                               const v t = V::fma(scale, sum, delta);
-                               seen = V::max_unsigned(seen, V::bits(t));
-                               const Powers<V> p = powers_fast<V, N>(fast, t);
-                               const v dy = load<V>((const T *)((const char *)dys + r * height) + c, lanes);
-                               const v xs = load<V>(rows[begin - first + r] + from + c, lanes);
-                               V::store(gs_of[r] + c, dy * p.low);
-                               V::store(us_of[r] + c, xs * (dy * p.high));
+                           [&](int64_t r, int64_t c, auto lanes, auto sum) SN_LAMBDA {
+                               using X = VectorOf<V, decltype(sum)>;
+                               const typename X::v t = X::fma(X::all(job.scale), sum, X::all(job.delta));
+                               seen = greater_of<V>(seen, X::bits(t));
+                               const Powers<X> p = powers_fast<X>(fast, t);
+                               const auto dy_row = [&](int64_t r) SN_LAMBDA {
+                                   return (const T *)((const char *)dys + r * height);
+                               };
+                               const auto x_row = [&](int64_t r) SN_LAMBDA { return rows[begin - first + r] + from; };
+                               const auto g = [&](int64_t r) SN_LAMBDA { return gs_of[r]; };
+                               const auto u = [&](int64_t r) SN_LAMBDA { return us_of[r]; };
+                               const typename X::v dy = load_rows<V, X>(dy_row, r, c, lanes);
+                               store_rows<V, X>(g, r, c, dy * p.low, lanes);
+                               store_rows<V, X>(u, r, c, load_rows<V, X>(x_row, r, c, lanes) * (dy * p.high), lanes);
                            }) &&
                        !left_range<V>(plus, seen);
             }
@@ -124,20 +130,22 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
                 const Soon soon_dy = grad_y.soon(i + batch_rows);
                 const T *const xs = rows[i - first] + from, *const dys = grad_y.row(i) + from;
                 T *const us = us_of[i - begin], *const gs = gs_of[i - begin];
-                auto put = [&](int64_t c, auto lanes, Powers<V> p) SN_LAMBDA {
-                    const v dy = load<V>(dys + c, lanes);
-                    store<V>(gs + c, dy * p.low, lanes);
-                    store<V>(us + c, load<V>(xs + c, lanes) * (dy * p.high), lanes);
+                auto put = [&](int64_t c, auto lanes, auto p) SN_LAMBDA {
+                    using X = VectorOf<V, decltype(p.low)>;
+                    const typename X::v dy = load<X>(dys + c, lanes);
+                    store<X>(gs + c, dy * p.low, lanes);
+                    store<X>(us + c, load<X>(xs + c, lanes) * (dy * p.high), lanes);
                 };
                 typename V::vi seen = V::all_int(0);
                 if (!general)
                     Horizontal<V>::each(across, sums, to - from, window, -1,
-                                        [&](int64_t c, auto lanes, v sum) SN_LAMBDA {
-                                            Soon::prefetch(soon_x, from + c);
-                                            Soon::prefetch(soon_dy, from + c);
-                                            const v t = V::fma(scale, sum, delta);
-                                            seen = V::max_unsigned(seen, V::bits(t));
-                                            put(c, lanes, powers_fast<V, N>(fast, t));
+                                        [&](int64_t c, auto lanes, auto sum) SN_LAMBDA {
+                                            using X = VectorOf<V, decltype(sum)>;
+                                            Soon::prefetch<X>(soon_x, from + c);
+                                            Soon::prefetch<X>(soon_dy, from + c);
+                                            const typename X::v t = X::fma(X::all(job.scale), sum, X::all(job.delta));
+                                            seen = greater_of<V>(seen, X::bits(t));
+                                            put(c, lanes, powers_fast<X>(fast, t));
                                         });
                 if (__builtin_expect(general || left_range<V>(plus, seen), 0)) {
                     across.run(sums, to - from, window);
@@ -169,20 +177,27 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
             const T *xs_of[batch_rows];
             for (int64_t j = begin; j < end; ++j) xs_of[j - begin] = x.row(j);
             const int64_t height = job.out.height;
-            if (Horizontal<V>::each_narrow(back, adjoint.sums + (begin - j0) * pitch, end - begin, n,
-                                           [&](int64_t r, int64_t c, int lanes, v sum) SN_LAMBDA {
-                                               const v xs = load<V>(xs_of[r] + c, lanes);
-                                               T *const dx = (T *)((char *)dxs + r * height) + c;
-                                               store<V>(dx, V::fma(factor * xs, sum, V::load(gs_of[r] + c)), lanes);
-                                           }))
+            if (Horizontal<V>::each_narrow(
+                    back, adjoint.sums + (begin - j0) * pitch, end - begin, n,
+                    [&](int64_t r, int64_t c, auto lanes, auto sum) SN_LAMBDA {
+                        using X = VectorOf<V, decltype(sum)>;
+                        const auto x_row = [&](int64_t r) SN_LAMBDA { return xs_of[r]; };
+                        const auto g = [&](int64_t r) SN_LAMBDA { return gs_of[r]; };
+                        const auto dx = [&](int64_t r) SN_LAMBDA { return (T *)((char *)dxs + r * height); };
+                        const typename X::v xf = X::all(-job.factor) * load_rows<V, X>(x_row, r, c, lanes);
+                        const typename X::v out = X::fma(xf, sum, load_rows<V, X>(g, r, c, lanes));
+                        store_rows<V, X>(dx, r, c, out, lanes);
+                    }))
                 continue;
         }
         for (int64_t j = begin; j < end; ++j) {
             const T *const sums = adjoint.sums + (j - j0) * pitch;
             const T *const gs = gs_of[j - begin], *const xs = x.row(j);
-            const OutRow<V> dxs = out.begin(out, j);
-            auto put = [&](int64_t c, auto lanes, v sum) SN_LAMBDA {
-                OutRow<V>::put(dxs, c, V::fma(factor * load<V>(xs + c, lanes), sum, V::load(gs + c)), lanes);
+            const OutRow<T> dxs = out.begin(out, j);
+            auto put = [&](int64_t c, auto lanes, auto sum) SN_LAMBDA {
+                using X = VectorOf<V, decltype(sum)>;
+                const typename X::v xf = X::all(-job.factor) * load<X>(xs + c, lanes);
+                OutRow<T>::template put<X>(dxs, c, X::fma(xf, sum, X::load(gs + c)), lanes);
             };
             if (!job.clamp) Horizontal<V>::template each<true>(back, sums, n, window, out.head(out, dxs), put);
             else {

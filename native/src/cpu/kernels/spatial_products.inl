@@ -50,17 +50,18 @@ SN_INLINE void spatial_products(const SpatialJob<typename V::T> &job, const Piec
             across.run(vertical.sums + (i - i0) * pitch, n, window);
             across_p.run(vertical_p.sums + (i - i0) * pitch, n, window_p);
             const T *const xs = rows[i - first], *const ds = others[i - first];
-            const OutRow<V> ys = out.begin(out, i);
+            const OutRow<T> ys = out.begin(out, i);
             auto put = [&](int64_t c, auto lanes, Powers<V> p) SN_LAMBDA {
                 const v a = factor * (load<V>(xs + c, lanes) * p.high);
-                OutRow<V>::put(ys, c, V::fma(a, V::load(window_p + c), load<V>(ds + c, lanes) * p.low), lanes);
+                OutRow<T>::template put<V>(ys, c, V::fma(a, V::load(window_p + c), load<V>(ds + c, lanes) * p.low),
+                                           lanes);
             };
             typename V::vi seen = V::all_int(0);
             if (!general)
                 over_aligned<V>(window, 0, n, [&](int64_t c, auto lanes) SN_LAMBDA {
                     const v t = V::fma(scale, V::load(window + c), delta);
                     seen = V::max_unsigned(seen, V::bits(t));
-                    put(c, lanes, powers_fast<V, N>(fast, t));
+                    put(c, lanes, powers_fast<V>(fast, t));
                 });
             if (__builtin_expect(general || left_range<V>(plus, seen), 0)) {
                 typename V::vi outside = V::all_int(0);

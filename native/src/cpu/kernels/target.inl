@@ -11,8 +11,9 @@ namespace cpu {
 namespace SN_TARGET {
 namespace {
 
-#include "power.inl"
 #include "rows.inl"
+#include "twice.inl"
+#include "power.inl"
 #include "window.inl"
 #include "batch.inl"
 #include "spatial_forward.inl"

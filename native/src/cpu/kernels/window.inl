@@ -267,7 +267,7 @@ template <class V> struct Horizontal {
 
     // Narrow images: rows go fastest, so that little stands between one vector's arithmetic and the next's.
     // Calls body(r, c, lanes, sum) for c < n and 0 <= r < rows, `first` and rows a pitch after it being the vertical
-    // sums. False if the window is not one of those it knows.
+    // sums; where the sum is of Twice, for rows r and r + 1. False if the window is not one of those it knows.
     static constexpr int64_t narrow = 4 * V::W;
     template <class Body>
     SN_INLINE bool each_narrow(const Horizontal &h, const T *first, int64_t rows, int64_t n, Body body) {
@@ -292,12 +292,19 @@ template <class V> struct Horizontal {
   private:
     template <int K, class Body>
     SN_INLINE void narrow_rows(const T *first, int64_t pitch, int64_t rows, int64_t n, Body body) {
-        for (int64_t c = 0; c < n; c += V::W) {
+        auto sum = [](const T *from) SN_LAMBDA { return tree<K>([&](auto k) SN_LAMBDA { return V::load(from + k); }); };
+        int64_t c = 0;
+        for (; c + V::W <= n; c += V::W) {
             const T *from = first + c - K / 2;
-            const int lanes = int(smaller(n - c, V::W));
-            for (int64_t r = 0; r < rows; ++r, from += pitch)
-                body(r, c, lanes, tree<K>([&](auto k) SN_LAMBDA { return V::load(from + k); }));
+            int64_t r = 0;
+            if constexpr (V::twice)
+                for (; r + 2 <= rows; r += 2, from += 2 * pitch)
+                    body(r, c, Whole<V>(), typename Twice<V>::v{sum(from), sum(from + pitch)});
+            for (; r < rows; ++r, from += pitch) body(r, c, Whole<V>(), sum(from));
         }
+        if (c == n) return;
+        const T *from = first + c - K / 2;
+        for (int64_t r = 0; r < rows; ++r, from += pitch) body(r, c, int(n - c), sum(from));
     }
     template <bool Light, template <class> class Lanes, class Body>
     SN_INLINE void each_from(const Horizontal &h, const T *row, int64_t n, T *out, int64_t head, Body body) {
@@ -323,7 +330,7 @@ template <class V> struct Horizontal {
             }
         h.run(row, n, out);
         if (head > 0) body(0, int(head), V::load(out));
-        over_columns<V, Lanes>(head, n, [&](int64_t c, auto lanes) SN_LAMBDA { body(c, lanes, V::load(out + c)); });
+        over_twice<V, Lanes>(head, n, [&](int64_t c) SN_LAMBDA { return V::load(out + c); }, body);
     }
     template <int K, bool Light, template <class> class Lanes, class Body>
     SN_INLINE void in_loop(const Horizontal &h, const T *row, int64_t n, int64_t head, Body body) {
@@ -342,7 +349,7 @@ template <class V> struct Horizontal {
         using N = Near<V, K, Unit>;
         const N near(row, n, h.step, h.level);
         if (head > 0) body(0, int(head), N::sum(near, 0));
-        over_columns<V, Lanes>(head, n, [&](int64_t c, auto lanes) SN_LAMBDA { body(c, lanes, N::sum(near, c)); });
+        over_twice<V, Lanes>(head, n, [&](int64_t c) SN_LAMBDA { return N::sum(near, c); }, body);
     }
 
     // Windows that Rolling takes: few enough vectors to stand in registers.

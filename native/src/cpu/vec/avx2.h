@@ -14,7 +14,7 @@ struct F32 : Extension<float, int32_t, 8> {
     }
     SN_INLINE v load_part(const T *p, int64_t n) { return _mm256_maskload_ps(p, first(n)); }
     SN_INLINE void store_part(T *p, v x, int64_t n) { _mm256_maskstore_ps(p, first(n), x); }
-    static constexpr bool streams = true;
+    static constexpr bool streams = true, twice = false;
     SN_INLINE void stream(T *p, v x) { _mm256_stream_ps(p, x); }
     SN_INLINE void fence() { _mm_sfence(); }
     SN_INLINE v all(T x) { return _mm256_set1_ps(x); }
@@ -86,7 +86,7 @@ struct F64 : Extension<double, int64_t, 4> {
     }
     SN_INLINE v load_part(const T *p, int64_t n) { return _mm256_maskload_pd(p, first(n)); }
     SN_INLINE void store_part(T *p, v x, int64_t n) { _mm256_maskstore_pd(p, first(n), x); }
-    static constexpr bool streams = true;
+    static constexpr bool streams = true, twice = false;
     SN_INLINE void stream(T *p, v x) { _mm256_stream_pd(p, x); }
     SN_INLINE void fence() { _mm_sfence(); }
     SN_INLINE v all(T x) { return _mm256_set1_pd(x); }

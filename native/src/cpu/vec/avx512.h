@@ -12,7 +12,7 @@ struct F32 : Extension<float, int32_t, 16> {
     SN_INLINE __mmask16 first(int64_t n) { return (__mmask16)((1u << n) - 1); }
     SN_INLINE v load_part(const T *p, int64_t n) { return _mm512_maskz_loadu_ps(first(n), p); }
     SN_INLINE void store_part(T *p, v x, int64_t n) { _mm512_mask_storeu_ps(p, first(n), x); }
-    static constexpr bool streams = true;
+    static constexpr bool streams = true, twice = true;
     SN_INLINE void stream(T *p, v x) { _mm512_stream_ps(p, x); }
     SN_INLINE void fence() { _mm_sfence(); }
     SN_INLINE v all(T x) { return _mm512_set1_ps(x); }
@@ -73,7 +73,7 @@ struct F64 : Extension<double, int64_t, 8> {
     SN_INLINE __mmask8 first(int64_t n) { return (__mmask8)((1u << n) - 1); }
     SN_INLINE v load_part(const T *p, int64_t n) { return _mm512_maskz_loadu_pd(first(n), p); }
     SN_INLINE void store_part(T *p, v x, int64_t n) { _mm512_mask_storeu_pd(p, first(n), x); }
-    static constexpr bool streams = true;
+    static constexpr bool streams = true, twice = true;
     SN_INLINE void stream(T *p, v x) { _mm512_stream_pd(p, x); }
     SN_INLINE void fence() { _mm_sfence(); }
     SN_INLINE v all(T x) { return _mm512_set1_pd(x); }

@@ -5,3 +5,4 @@
 #define SN_INLINE static inline __attribute__((always_inline))
 #define SN_LAMBDA __attribute__((always_inline))
 #define SN_UNROLL _Pragma("GCC unroll 32")
+#define SN_TWICE inline __attribute__((always_inline)) // a friend cannot be static

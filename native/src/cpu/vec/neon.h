@@ -17,7 +17,7 @@ struct F32 : Extension<float, int32_t, 4> {
         return x;
     }
     SN_INLINE void store_part(T *p, v x, int64_t n) { std::memcpy(p, &x, size_t(n) * sizeof(T)); }
-    static constexpr bool streams = false;
+    static constexpr bool streams = false, twice = true;
     SN_INLINE void stream(T *p, v x) { store(p, x); }
     SN_INLINE void fence() {}
     SN_INLINE v all(T x) { return (v)vdupq_n_f32(x); }
@@ -84,7 +84,7 @@ struct F64 : Extension<double, int64_t, 2> {
         return x;
     }
     SN_INLINE void store_part(T *p, v x, int64_t) { std::memcpy(p, &x, sizeof(T)); }
-    static constexpr bool streams = false;
+    static constexpr bool streams = false, twice = true;
     SN_INLINE void stream(T *p, v x) { store(p, x); }
     SN_INLINE void fence() {}
     SN_INLINE v all(T x) { return (v)vdupq_n_f64(x); }
