@@ -279,9 +279,19 @@ template <class T> struct OutRow {
     bool bfloat;
 
     template <class V, class N> SN_INLINE void put(OutRow row, int64_t c, typename V::v x, N n) {
+        by_kind(row, [&](auto halves) SN_LAMBDA { put_as<V>(halves, row, c, x, n); });
+    }
+    // Calls body(whether the row is of halves), a constant for loops that the question would slow down.
+    template <class Body> SN_INLINE void by_kind(const OutRow &row, Body body) {
         if constexpr (sizeof(T) == 4)
-            if (row.halves) return row.bfloat ? put_bf16<V>(row.halves + c, x, n) : put_f16<V>(row.halves + c, x, n);
-        store<V>(row.samples + c, x, n);
+            if (row.halves) return body(std::true_type());
+        body(std::false_type());
+    }
+    template <class V, class Halves, class N>
+    SN_INLINE void put_as(Halves, OutRow row, int64_t c, typename V::v x, N n) {
+        if constexpr (!Halves::value) store<V>(row.samples + c, x, n);
+        else if (row.bfloat) put_bf16<V>(row.halves + c, x, n);
+        else put_f16<V>(row.halves + c, x, n);
     }
 
   private:

@@ -25,12 +25,12 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
     // Large exponents multiply the error of T: there the rounding of scale, the same for all samples, is made good
     // (but not for an infinite sum, with which its rest would give nan).
     constexpr bool corrected = sizeof(T) == 4 && N > 5;
+    const T scale = job.scale, scale_rest = job.scale_rest, delta = job.delta;
     auto energy = [&](auto sum) SN_LAMBDA {
         using X = VectorOf<V, decltype(sum)>;
-        const auto scale = X::all(job.scale), delta = X::all(job.delta);
-        if constexpr (corrected)
-            return X::fma(scale, sum, X::fma(X::all(job.scale_rest), X::lesser(sum, X::all(T(__FLT_MAX__))), delta));
-        else return X::fma(scale, sum, delta);
+        auto rest = X::all(delta);
+        if constexpr (corrected) rest = X::fma(X::all(scale_rest), X::lesser(sum, X::all(T(__FLT_MAX__))), rest);
+        return X::fma(X::all(scale), sum, rest);
     };
     bool general = !power.fast;
     for (int64_t i0 = floor_to_batch(piece.r0); i0 < piece.r1; i0 += batch_rows) {
@@ -64,15 +64,17 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
             const OutRow<T> ys = out.begin(out, i);
             typename V::vi seen = V::all_int(0);
             if (!general)
-                Horizontal<V>::each(horizontal, sums, n, window, out.head(out, ys),
-                                    [&](int64_t c, auto lanes, auto sum) SN_LAMBDA {
-                                        using X = VectorOf<V, decltype(sum)>;
-                                        Soon::prefetch<X>(soon, c);
-                                        const typename X::v t = energy(sum);
-                                        seen = greater_of<V>(seen, X::bits(t));
-                                        OutRow<T>::template put<X>(
-                                            ys, c, load<X>(xs + c, lanes) * Fast::template of<X>(fast, t), lanes);
-                                    });
+                OutRow<T>::by_kind(ys, [&](auto halves) SN_LAMBDA {
+                    Horizontal<V>::each(
+                        horizontal, sums, n, window, out.head(out, ys), [&](int64_t c, auto lanes, auto sum) SN_LAMBDA {
+                            using X = VectorOf<V, decltype(sum)>;
+                            Soon::prefetch<X>(soon, c);
+                            const typename X::v t = energy(sum);
+                            seen = greater_of<V>(seen, X::bits(t));
+                            const typename X::v y = load<X>(xs + c, lanes) * Fast::template of<X>(fast, t);
+                            OutRow<T>::template put_as<X>(halves, ys, c, y, lanes);
+                        });
+                });
             if (__builtin_expect(general || left_range<V>(power, seen), 0)) {
                 horizontal.run(sums, n, window);
                 typename V::vi outside = V::all_int(0);

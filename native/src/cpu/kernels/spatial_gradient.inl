@@ -77,7 +77,7 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
 
     const PowerTable<T> &power = *job.power, &plus = *job.power_plus;
     const PowerFast<V, N> fast(plus);
-    const v scale = V::all(job.scale), delta = V::all(job.delta);
+    const T scale = job.scale, delta = job.delta, factor = -job.factor;
     bool general = !plus.fast;
     const int64_t first_u = larger(0, piece.r0 - reach.down), last_u = smaller(job.H, piece.r1 + reach.up);
     Cursor<T> next_u(u_ring, layout.u_rows, pitch, first_u), next_g(g_ring, layout.g_rows, pitch, first_u);
@@ -104,7 +104,7 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
                            across, squares.sums + (begin - i0) * pitch + from, end - begin, to - from,
                            [&](int64_t r, int64_t c, auto lanes, auto sum) SN_LAMBDA {
                                using X = VectorOf<V, decltype(sum)>;
-                               const typename X::v t = X::fma(X::all(job.scale), sum, X::all(job.delta));
+                               const typename X::v t = X::fma(X::all(scale), sum, X::all(delta));
                                seen = greater_of<V>(seen, X::bits(t));
                                const Powers<X> p = powers_fast<X>(fast, t);
                                const auto dy_row = [&](int64_t r) SN_LAMBDA {
@@ -143,7 +143,7 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
                                             using X = VectorOf<V, decltype(sum)>;
                                             Soon::prefetch<X>(soon_x, from + c);
                                             Soon::prefetch<X>(soon_dy, from + c);
-                                            const typename X::v t = X::fma(X::all(job.scale), sum, X::all(job.delta));
+                                            const typename X::v t = X::fma(X::all(scale), sum, X::all(delta));
                                             seen = greater_of<V>(seen, X::bits(t));
                                             put(c, lanes, powers_fast<X>(fast, t));
                                         });
@@ -151,7 +151,7 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
                     across.run(sums, to - from, window);
                     typename V::vi outside = V::all_int(0);
                     over_aligned<V>(window, 0, to - from, [&](int64_t c, auto lanes) SN_LAMBDA {
-                        const v t = V::fma(scale, V::load(window + c), delta);
+                        const v t = V::fma(V::all(scale), V::load(window + c), V::all(delta));
                         outside = outside | ~in_range<V>(plus, t);
                         put(c, lanes, powers_any<V, N>(power, plus, fast, t));
                     });
@@ -184,7 +184,7 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
                         const auto x_row = [&](int64_t r) SN_LAMBDA { return xs_of[r]; };
                         const auto g = [&](int64_t r) SN_LAMBDA { return gs_of[r]; };
                         const auto dx = [&](int64_t r) SN_LAMBDA { return (T *)((char *)dxs + r * height); };
-                        const typename X::v xf = X::all(-job.factor) * load_rows<V, X>(x_row, r, c, lanes);
+                        const typename X::v xf = X::all(factor) * load_rows<V, X>(x_row, r, c, lanes);
                         const typename X::v out = X::fma(xf, sum, load_rows<V, X>(g, r, c, lanes));
                         store_rows<V, X>(dx, r, c, out, lanes);
                     }))
@@ -194,18 +194,20 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
             const T *const sums = adjoint.sums + (j - j0) * pitch;
             const T *const gs = gs_of[j - begin], *const xs = x.row(j);
             const OutRow<T> dxs = out.begin(out, j);
-            auto put = [&](int64_t c, auto lanes, auto sum) SN_LAMBDA {
-                using X = VectorOf<V, decltype(sum)>;
-                const typename X::v xf = X::all(-job.factor) * load<X>(xs + c, lanes);
-                OutRow<T>::template put<X>(dxs, c, X::fma(xf, sum, X::load(gs + c)), lanes);
-            };
-            if (!job.clamp) Horizontal<V>::template each<true>(back, sums, n, window, out.head(out, dxs), put);
-            else {
-                back.run(sums, n, window);
-                release_edge_columns(job, piece, sums, window);
-                over_aligned<V>(window, 0, n,
-                                [&](int64_t c, auto lanes) SN_LAMBDA { put(c, lanes, V::load(window + c)); });
-            }
+            OutRow<T>::by_kind(dxs, [&](auto halves) SN_LAMBDA {
+                auto put = [&](int64_t c, auto lanes, auto sum) SN_LAMBDA {
+                    using X = VectorOf<V, decltype(sum)>;
+                    const typename X::v xf = X::all(factor) * load<X>(xs + c, lanes);
+                    OutRow<T>::template put_as<X>(halves, dxs, c, X::fma(xf, sum, X::load(gs + c)), lanes);
+                };
+                if (!job.clamp) Horizontal<V>::template each<true>(back, sums, n, window, out.head(out, dxs), put);
+                else {
+                    back.run(sums, n, window);
+                    release_edge_columns(job, piece, sums, window);
+                    over_aligned<V>(window, 0, n,
+                                    [&](int64_t c, auto lanes) SN_LAMBDA { put(c, lanes, V::load(window + c)); });
+                }
+            });
             out.end(out, j);
         }
     }
