@@ -17,14 +17,22 @@ constexpr int interleaved_slots(int k, int columns, int rows, int lanes, int wid
     return rows * columns * interleaved_pitch(k, columns, width) * lanes;
 }
 
+// Rows that stand together in threadgroup memory, so that a thread moves up to four floats at a time.
+constexpr int interleaved_packed(int rows, int channels) {
+    return rows % 4 == 0 && channels == 1 ? 4 : rows % 2 == 0 && channels <= 2 ? 2 : 1;
+}
+
 // Sums along R rows, of sums that each thread has of its columns.
 template <int K, int V, int R, int C, int LANES, int WIDTH> struct InterleavedRows {
-    typedef typename Neighbours<float, C>::type Sums;
     enum : int {
         half_k = K / 2,
         pitch = interleaved_pitch(K, V, WIDTH),
-        slots = interleaved_slots(K, V, R, LANES, WIDTH)
+        together = interleaved_packed(R, C),
+        packs = R / together,
+        slots = interleaved_slots(K, V, packs, LANES, WIDTH)
     };
+    typedef Neighbours<float, together * C> Pack;
+    typedef typename Pack::type Sums;
     threadgroup Sums *memory; // twice as many slots as one sum needs
     int slot;                 // of the thread's first column
 
@@ -40,27 +48,31 @@ template <int K, int V, int R, int C, int LANES, int WIDTH> struct InterleavedRo
     METAL_FUNC void sum(int half_of_memory, thread const float *v, thread float *sums) const {
         threadgroup Sums *at = memory + half_of_memory * slots + slot;
 #pragma unroll
-        for (int i = 0; i < R * V; ++i) {
+        for (int i = 0; i < packs * V; ++i) {
             Sums s;
 #pragma unroll
-            for (int c = 0; c < C; ++c) Neighbours<float, C>::set(s, c, v[i * C + c]);
+            for (int j = 0; j < together * C; ++j)
+                Pack::set(s, j, v[((i / V * together + j / C) * V + i % V) * C + j % C]);
             at[i * pitch * LANES] = s;
         }
         threadgroup_barrier(mem_flags::mem_threadgroup);
 #pragma unroll
-        for (int r = 0; r < R; ++r) {
-            float w[(V + K - 1) * C]; // from half a window before to half a window behind
+        for (int pack = 0; pack < packs; ++pack) {
+            float w[together * (V + K - 1) * C]; // row by row, from half a window before to half a window behind
 #pragma unroll
             for (int i = 0; i < V + K - 1; ++i) {
                 const bool own = i >= half_k && i < half_k + V;
                 const int turn = floor_div(i - half_k, V), which = i - half_k - turn * V; // whose, and of its columns
-                const Sums s = own ? Sums(0.0f) : at[((r * V + which) * pitch + turn) * LANES];
+                const Sums s = own ? Sums(0.0f) : at[((pack * V + which) * pitch + turn) * LANES];
 #pragma unroll
-                for (int c = 0; c < C; ++c)
-                    w[i * C + c] = own ? v[(r * V + i - half_k) * C + c] : Neighbours<float, C>::get(s, c);
+                for (int j = 0; j < together * C; ++j)
+                    w[(j / C * (V + K - 1) + i) * C + j % C] =
+                        own ? v[((pack * together + j / C) * V + i - half_k) * C + j % C] : Pack::get(s, j);
             }
 #pragma unroll
-            for (int c = 0; c < C; ++c) sliding_sums<K, V, C>(w + c, sums + r * V * C + c);
+            for (int j = 0; j < together * C; ++j)
+                sliding_sums<K, V, C>(w + j / C * (V + K - 1) * C + j % C,
+                                      sums + (pack * together + j / C) * V * C + j % C);
         }
     }
 };
@@ -249,14 +261,15 @@ kernel void spatial_gradient_interleaved(device const T *dy [[buffer(0)]], devic
     for (; row < last; row += R) {
         float sums[R * N], t[R * N], power[R * N], power_1[R * N], slopes[R * N];
         keep<R * N, C, T>(next_x, xs + newest * N);
+        // Both images at once, before the threads meet: a read begun between the sums comes too late.
         mine.template read<R>(from_x, p, 1, row + R + K - 1, row + R < last, next_x);
+        keep<R * N, C, T>(next_dy, slopes);
+        mine.template read<R>(from_dy, p, 0, row + R + half_k, row + R < last, next_dy);
         interleaved_column_sums<Squares, K, N, R>(xs, totals, sums);
         rows.sum(0, sums, t);
 #pragma unroll
         for (int i = 0; i < R * N; ++i) t[i] = base(p, t[i]);
         powers<R * N>(p, t, power, power_1);
-        keep<R * N, C, T>(next_dy, slopes);
-        mine.template read<R>(from_dy, p, 0, row + R + half_k, row + R < last, next_dy);
 #pragma unroll
         for (int i = 0; i < R * N; ++i) {
             const float term = slopes[i] * xs[centre * N + i] * power_1[i];

@@ -49,23 +49,25 @@
 
 // entry(argument, pass, k, columns, rows, channels, lanes, width)
 #define SPATIAL_INTERLEAVED_TABLE(entry, argument) \
-    entry(argument, forward, 3, 1, 2, 4, 8, 56)    \
-    entry(argument, forward, 5, 1, 2, 4, 8, 56)    \
-    entry(argument, forward, 7, 1, 4, 2, 8, 56)    \
-    entry(argument, forward, 9, 1, 4, 2, 8, 56)    \
+    entry(argument, forward, 7, 2, 4, 1, 16, 56)   \
+    entry(argument, forward, 9, 2, 4, 1, 16, 56)   \
     entry(argument, forward, 11, 4, 2, 1, 16, 64)  \
     entry(argument, forward, 13, 4, 2, 1, 16, 64)  \
     entry(argument, forward, 15, 4, 2, 1, 16, 64)  \
-    entry(argument, gradient, 7, 1, 4, 2, 4, 64)   \
-    entry(argument, gradient, 9, 2, 4, 1, 8, 64)   \
+    entry(argument, gradient, 7, 2, 4, 1, 8, 56)   \
+    entry(argument, gradient, 9, 1, 4, 2, 4, 64)   \
     entry(argument, gradient, 11, 2, 4, 1, 8, 64)  \
     entry(argument, gradient, 13, 1, 4, 2, 4, 64)  \
-    entry(argument, gradient, 15, 1, 4, 2, 4, 64)
+    entry(argument, gradient, 15, 2, 4, 1, 8, 56)
 // Of float alone, and of the 16-bit types alone.
 #define SPATIAL_INTERLEAVED_FLOAT_TABLE(entry, argument) \
-    entry(argument, gradient, 3, 4, 2, 1, 16, 56)        \
-    entry(argument, gradient, 5, 2, 4, 1, 8, 56)
+    entry(argument, forward, 3, 4, 2, 1, 16, 56)         \
+    entry(argument, forward, 5, 4, 2, 1, 16, 56)         \
+    entry(argument, gradient, 3, 2, 2, 1, 16, 56)        \
+    entry(argument, gradient, 5, 2, 4, 1, 16, 56)
 #define SPATIAL_INTERLEAVED_HALF_TABLE(entry, argument) \
+    entry(argument, forward, 3, 1, 2, 4, 8, 56)         \
+    entry(argument, forward, 5, 1, 2, 4, 8, 56)         \
     entry(argument, gradient, 3, 2, 2, 2, 8, 56)        \
     entry(argument, gradient, 5, 2, 2, 2, 8, 56)
 

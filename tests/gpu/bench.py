@@ -89,7 +89,10 @@ FORMS = ("separable", "compiled", "eager")
 
 def form_function(form):
     import torch
+    import torch._functorch.config
 
+    # A backward pass that donates its buffers can run only once; it is timed again and again on one graph.
+    torch._functorch.config.donated_buffer = False
     return {
         "eager": lambda: eager,
         "compiled": lambda: torch.compile(eager, dynamic=False),
@@ -98,16 +101,19 @@ def form_function(form):
 
 
 def peers(images, k, chosen, end, beta=0.75):
-    """Seconds of each PyTorch form: {(pass, form): seconds}. None is begun after the time `end`."""
+    """Seconds of each PyTorch form, {(pass, form): seconds}, and why others have none, {form: reason}.
+
+    None is begun after the time `end`."""
     import torch
     from timing import measure
 
-    few, found = images.sets[:2], {}
+    few, found, failed = images.sets[:2], {}, {}
     torch._dynamo.reset()
     for form in chosen:
         began = time.time()
         if began > end:
-            print(f"  {form}: no time left", flush=True)
+            failed[form] = "no time left"
+            print(f"  {form}: {failed[form]}", flush=True)
             continue
         function = form_function(form)
         try:
@@ -122,10 +128,11 @@ def peers(images, k, chosen, end, beta=0.75):
             )
             del inputs, outs
         except Exception as reason:  # a peer that cannot run is named, not hidden
-            print(f"  {form}: {type(reason).__name__}: {str(reason)[:200]}", flush=True)
+            failed[form] = f"{type(reason).__name__}: {' '.join(str(reason).split())[:200]}"
+            print(f"  {form}: {failed[form]}", flush=True)
         print(f"  [{form}: {time.time() - began:.0f} s]", flush=True)
         torch.cuda.empty_cache()
-    return found
+    return found, failed
 
 
 def warm_peers(names, dtype, beta=0.75):
@@ -158,7 +165,7 @@ def row(gpu, name, dtype, forms, design, end):
     images = Images(shape, dtype, nhwc)
     copy = images.copy_seconds()
     rate = 2 * images.bytes / copy
-    others = peers(images, k, forms, end)
+    others, failed = peers(images, k, forms, end)
     found = []
     for which in PASSES:
         launch = images.best_launch(gpu, which, k, design=design)
@@ -181,6 +188,9 @@ def row(gpu, name, dtype, forms, design, end):
         for (p, form), seconds in others.items():
             if p == which:
                 entry[form] = seconds / entry["seconds"]
+        missing = {form: reason for form, reason in failed.items() if form not in entry}
+        if missing:
+            entry["peers that failed"] = missing
         found.append(entry)
     return found
 

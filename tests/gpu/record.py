@@ -122,6 +122,7 @@ def markdown(record):
         f"| figures | [gpu-{record['date']}.json](gpu-{record['date']}.json) |",
         "## Speed",
         HEAD + "\n" + "\n".join(line(row) for row in in_order(record["rows"])),
+        *missing_peers(record["rows"]),
         "## Correctness",
         "{cases} cases, each run twice; failures: {failed}.".format(
             cases=record["check"].get("cases", "no"), failed=len(record["check"].get("failures", [])) or "none"
@@ -130,6 +131,15 @@ def markdown(record):
         *(f"{tool}: {said}" for tool, said in record["sanitizers"].items()),
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def missing_peers(rows):
+    """A line for each reason why asked peers have no figure."""
+    found = {}
+    for row in in_order(rows):
+        for form, reason in row.get("peers that failed", {}).items():
+            found.setdefault(reason, []).append(f"{row['case']} {row['dtype']} {row['pass']} {form}")
+    return [f"No figure ({reason}): {', '.join(which)}." for reason, which in found.items()]
 
 
 def in_order(rows):

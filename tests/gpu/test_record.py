@@ -30,6 +30,11 @@ def test_tables():
     assert "| forward | simd | 1.0e-07 | 4.0e-04 | - |" in text
     assert "| jvp | small | - | - | 2.0e-03 |" in text
     assert "2 cases, each run twice; failures: none." in text
+    assert "No figure" not in text
+    row = next(r for r in figures["rows"] if (r["case"], r["dtype"], r["pass"]) == ("hd", "half", "gradient"))
+    row["peers that failed"] = {"separable": "RuntimeError: no memory", "eager": "RuntimeError: no memory"}
+    said = "No figure (RuntimeError: no memory): hd half gradient separable, hd half gradient eager."
+    assert said in record.markdown(figures)
     figures["check"]["failures"] = ["one"]
     assert "failures: 1." in record.markdown(figures)
 

@@ -21,7 +21,7 @@ SHAPES = {
     "7": ((128, 2048, 7, 7), False),
     "nhwc": ((32, 64, 56, 56), True),
 }
-WINDOWS = {"56": [5], "hd": [9], "4k": [5, 15, 31, 63], "14": [5], "7": [5], "nhwc": [5, 7, 9, 15]}
+WINDOWS = {"56": [5], "hd": [9], "4k": [5, 15, 31, 63], "14": [5], "7": [5], "nhwc": [3, 5, 7, 9, 15]}
 WAVES = (1, 2, 4)  # times the threadgroups that run at a time
 
 # After the window: columns of a thread, rows of a step; then of a strip its width and the windows that a thread sums,
@@ -38,14 +38,16 @@ gradient strip 9: 1 8 256 16, 2 8 256 16, 2 4 256 8
 gradient strip 15: 1 8 256 16, 2 8 256 16, 2 8 384 16
 gradient strip 31: 1 8 384 12, 1 8 384 16, 1 8 384 8
 gradient strip 63: 1 8 384 12, 1 8 384 16
-forward interleaved 5: 1 2 4 8 56, 4 2 1 16 56, 2 2 2 8 56, 2 2 4 4 56
-gradient interleaved 5: 4 2 1 16 56, 1 2 2 8 56, 2 4 1 8 56, 2 4 1 16 56, 2 2 1 16 56, 2 2 2 8 56
-forward interleaved 7: 1 4 2 8 56, 2 2 2 8 56, 4 2 1 16 56
-gradient interleaved 7: 1 4 2 4 64, 2 4 1 8 56
-forward interleaved 9: 1 4 2 8 56, 2 4 1 16 56
-gradient interleaved 9: 2 4 1 8 64, 1 4 2 4 64
+forward interleaved 3: 1 2 4 8 56, 4 2 1 16 56, 2 2 2 16 56
+gradient interleaved 3: 4 2 1 16 56, 2 2 2 8 56, 2 2 1 16 56
+forward interleaved 5: 1 2 4 8 56, 4 2 1 16 56, 2 2 2 16 56
+gradient interleaved 5: 2 4 1 16 56, 4 2 1 16 56, 2 4 1 8 56, 2 2 2 8 56, 2 2 1 16 56, 1 2 2 8 56
+forward interleaved 7: 1 4 2 8 56, 2 2 2 8 56, 4 2 1 16 56, 2 4 1 16 56
+gradient interleaved 7: 1 4 2 4 64, 2 4 1 8 56, 2 4 1 16 56
+forward interleaved 9: 1 4 2 8 56, 2 4 1 16 56, 4 2 1 16 56
+gradient interleaved 9: 2 4 1 8 64, 1 4 2 4 64, 2 4 1 16 56
 forward interleaved 15: 4 2 1 16 64, 2 2 2 8 64
-gradient interleaved 15: 1 4 2 4 64, 2 4 1 8 64
+gradient interleaved 15: 1 4 2 4 64, 2 4 1 8 56
 forward planes 5: 7
 gradient planes 5: 7
 forward columns 5: 2 14

@@ -175,10 +175,13 @@ int64_t tasks_at_once(const SpatialParams &p, const Walk &w, sn_dtype dtype, con
                       int32_t threads, int32_t tasks_each) {
     const int64_t estimate = options.concurrency * 128 / registers(w) / threads;
     const int64_t groups = options.groups_at_once ? options.groups_at_once : estimate;
-    // Forward strips of a simdgroup cost little to begin: many rounds of short ones even out best in tall images,
-    // the more so the longer an element takes to read and write (as measured).
-    const bool cheap = w.design == Design::simd && w.pass != SN_GRADIENT, wide = dtype == SN_FLOAT32;
-    const int64_t rounds = !cheap ? 1 : p.height > 32 * w.k ? (wide ? 16 : 4) : wide ? 2 : 1;
+    // Forward strips cost little to begin. Many rounds of short ones even out best: of a simdgroup in tall images, the
+    // more so the longer an element takes to read and write; of interleaved channels in small windows of float (as
+    // measured).
+    const bool forward_pass = w.pass != SN_GRADIENT, wide = dtype == SN_FLOAT32;
+    int64_t rounds = 1;
+    if (forward_pass && w.design == Design::simd) rounds = p.height > 32 * w.k ? (wide ? 16 : 4) : wide ? 2 : 1;
+    if (forward_pass && w.design == Design::interleaved && w.k <= 5 && wide) rounds = 4;
     return std::max<int64_t>(1, rounds * groups * tasks_each);
 }
 
