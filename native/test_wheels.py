@@ -12,7 +12,6 @@ package `qemu-user-static`).
 from __future__ import annotations
 
 import argparse
-import os
 import platform
 import re
 import shlex
@@ -21,21 +20,22 @@ import subprocess
 import sys
 from pathlib import Path
 
+from build_wheels import run
+
 ROOT = Path(__file__).resolve().parent.parent
 DEBIAN = {"x86_64": "amd64", "aarch64": "arm64"}
-ARCHIVE, KEYS = "http://deb.debian.org/debian", "/usr/share/keyrings/debian-archive-keyring.gpg"
+KEYS = "/usr/share/keyrings/debian-archive-keyring.gpg"
 PACKAGES = ["python3", "libstdc++6"]  # NumPy's wheels need the latter
 # What the suite reads beside itself. Not native/, so that nothing can be built; the tests that need it are left out.
 BESIDE = ["tests", "examples", "docs", "README.md", "CHANGELOG.md", "pyproject.toml"]
 
 
-def run(*command: object, **variables: str) -> str:
-    done = subprocess.run(
-        [str(c) for c in command], env={**os.environ, **variables}, capture_output=True, text=True, check=False
-    )
-    if done.returncode != 0:
-        sys.exit(f"{done.stdout}{done.stderr}\nfailed: {' '.join(map(str, command))}")
-    return done.stdout
+def archive() -> str:
+    """Return the address of Debian's archive that this machine's own apt uses."""
+    found = run("apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages").split()
+    if not found:
+        sys.exit("apt knows no archive on this machine: its list of sources is empty, or apt-get update has not run")
+    return found[0]
 
 
 def download(folder: Path, suite: str, machine: str) -> list[Path]:
@@ -43,7 +43,7 @@ def download(folder: Path, suite: str, machine: str) -> list[Path]:
     for name in ("lists/partial", "archives/partial"):
         (folder / name).mkdir(parents=True, exist_ok=True)
     (folder / "status").touch()
-    (folder / "sources.list").write_text(f"deb [signed-by={KEYS}] {ARCHIVE} {suite} main\n")
+    (folder / "sources.list").write_text(f"deb [signed-by={KEYS}] {archive()} {suite} main\n")
     settings = {
         "APT::Architecture": DEBIAN[machine],
         "APT::Architectures": DEBIAN[machine],
