@@ -58,7 +58,9 @@ AVX512_FLAGS = [
     *(f"-mavx512{part}" for part in ("f", "dq", "bw", "vl", "cd")),
     *AVX2_FLAGS,
     "-mprefer-vector-width=512",
-    "-Wno-maybe-uninitialized",  # g++ 12 warns of its own intrinsics
+    # g++ 12 warns of its own intrinsics.
+    "-Wno-maybe-uninitialized",
+    "-Wno-uninitialized",
 ]
 
 # Instruction-set targets by machine: name and flags of native/src/cpu/targets/NAME.cpp. The scalar

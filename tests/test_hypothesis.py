@@ -125,7 +125,7 @@ def test_overlap_is_refused_exactly_when_it_is_there(device, height, width, a0, 
         [(s + i * s0 + j * s1) for i in range(height) for j in range(width)] for s, s0, s1 in ((a, a0, a1), (b, b0, b1))
     ]
     block[:] = np.random.default_rng(a).normal(size=block.size)
-    before, expected = block.copy(), sn.spatial_norm(x.copy(), 3, device=device)
+    before, expected = block.copy(), sn.spatial_norm(x.copy(), 3)
     repeats = len(set(cells[1])) < len(cells[1])
     shared = bool(set(cells[0]) & set(cells[1])) and cells[0] != cells[1]
     if repeats or shared:
@@ -134,7 +134,8 @@ def test_overlap_is_refused_exactly_when_it_is_there(device, height, width, a0, 
         assert block.tobytes() == before.tobytes()
     else:
         sn.spatial_norm(x, 3, out=out, device=device)
-        np.testing.assert_array_equal(out, expected)
+        # Only the CPU promises equal bits for every layout.
+        np.testing.assert_allclose(out, expected, rtol=0 if device == "cpu" else 1e-6)
         untouched = np.ones(block.size, bool)
         untouched[cells[1]] = False
         assert block[untouched].tobytes() == before[untouched].tobytes()

@@ -78,6 +78,7 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
     const PowerTable<T> &power = *job.power, &plus = *job.power_plus;
     const PowerFast<V, N> fast(plus);
     const T scale = job.scale, delta = job.delta, factor = -job.factor;
+    constexpr bool frequent = N <= (sizeof(T) == 4 ? 5 : 12); // exponents up to 5 and 10
     bool general = !plus.fast;
     const int64_t first_u = larger(0, piece.r0 - reach.down), last_u = smaller(job.H, piece.r1 + reach.up);
     Cursor<T> next_u(u_ring, layout.u_rows, pitch, first_u), next_g(g_ring, layout.g_rows, pitch, first_u);
@@ -96,7 +97,7 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
             for (int64_t i = begin; i < end; ++i)
                 us_of[i - begin] = Cursor<T>::next(next_u) + from, gs_of[i - begin] = Cursor<T>::next(next_g) + from;
             bool done = false;
-            if (!general && !grad_y.copied && to - from <= Horizontal<V>::narrow) {
+            if (frequent && !general && !grad_y.copied && to - from <= Horizontal<V>::narrow) {
                 const T *const dys = grad_y.row(begin) + from;
                 const int64_t height = job.in[0].height;
                 typename V::vi seen = V::all_int(0);
@@ -138,15 +139,15 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
                 };
                 typename V::vi seen = V::all_int(0);
                 if (!general)
-                    Horizontal<V>::each(across, sums, to - from, window, -1,
-                                        [&](int64_t c, auto lanes, auto sum) SN_LAMBDA {
-                                            using X = VectorOf<V, decltype(sum)>;
-                                            Soon::prefetch<X>(soon_x, from + c);
-                                            Soon::prefetch<X>(soon_dy, from + c);
-                                            const typename X::v t = X::fma(X::all(scale), sum, X::all(delta));
-                                            seen = greater_of<V>(seen, X::bits(t));
-                                            put(c, lanes, powers_fast<X>(fast, t));
-                                        });
+                    Horizontal<V>::template each<frequent ? Loops::heavy : Loops::one>(
+                        across, sums, to - from, window, -1, [&](int64_t c, auto lanes, auto sum) SN_LAMBDA {
+                            using X = VectorOf<V, decltype(sum)>;
+                            Soon::prefetch<X>(soon_x, from + c);
+                            Soon::prefetch<X>(soon_dy, from + c);
+                            const typename X::v t = X::fma(X::all(scale), sum, X::all(delta));
+                            seen = greater_of<V>(seen, X::bits(t));
+                            put(c, lanes, powers_fast<X>(fast, t));
+                        });
                 if (__builtin_expect(general || left_range<V>(plus, seen), 0)) {
                     across.run(sums, to - from, window);
                     typename V::vi outside = V::all_int(0);
@@ -172,7 +173,7 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
         const int64_t begin = larger(j0, piece.r0), end = smaller(j0 + batch_rows, piece.r1);
         const T *gs_of[batch_rows];
         for (int64_t j = begin; j < end; ++j) gs_of[j - begin] = Cursor<T>::next(next_used_g);
-        if (!job.clamp && job.out.direct && n <= Horizontal<V>::narrow) {
+        if (frequent && !job.clamp && job.out.direct && n <= Horizontal<V>::narrow) {
             T *const dxs = out.begin(out, begin).samples;
             const T *xs_of[batch_rows];
             for (int64_t j = begin; j < end; ++j) xs_of[j - begin] = x.row(j);
@@ -200,7 +201,9 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
                     const typename X::v xf = X::all(factor) * load<X>(xs + c, lanes);
                     OutRow<T>::template put_as<X>(halves, dxs, c, X::fma(xf, sum, X::load(gs + c)), lanes);
                 };
-                if (!job.clamp) Horizontal<V>::template each<true>(back, sums, n, window, out.head(out, dxs), put);
+                if (!job.clamp)
+                    Horizontal<V>::template each<frequent ? Loops::light : Loops::one>(back, sums, n, window,
+                                                                                       out.head(out, dxs), put);
                 else {
                     back.run(sums, n, window);
                     release_edge_columns(job, piece, sums, window);

@@ -223,15 +223,7 @@ template <class V, int K, bool Unit> struct Near {
 
     Near(const T *row, int64_t n, int64_t i, T *scratch)
         : step(Unit ? 1 : i), from(row - K / 2 * step), fours(scratch) {
-        if constexpr (K >= 8 && Unit && V::W >= 8) {
-            int64_t c = -since_vector<V>(fours);
-            v last = V::load(from + c + 3 - V::W), last_pair = last + V::template shift<V::W - 1>(last, last);
-            for (; c < n + K - 4 + V::W; c += V::W) {
-                const v one = V::load(from + 3 + c), pair = one + V::template shift<V::W - 1>(last, one);
-                V::store(fours + c, V::template shift<V::W - 2>(last_pair, pair) + pair);
-                last = one, last_pair = pair;
-            }
-        } else if constexpr (K >= 8)
+        if constexpr (K >= 8)
             for (int64_t c = -since_vector<V>(fours); c < n + (K - 4) * step + V::W; c += V::W)
                 V::store(fours + c, tree<4>([&](auto k) SN_LAMBDA { return V::load(from + c + k * step); }));
     }
@@ -246,6 +238,10 @@ template <class V, int K, bool Unit> struct Near {
         }
     }
 };
+
+// How many loops a caller of Horizontal::each is worth: one for each frequent window, with much arithmetic in it or
+// light, or one for all windows. Every loop takes its time to compile.
+enum class Loops { heavy, light, one };
 
 // Sums over left + 1 + right steps along a row of vertical sums.
 template <class V> struct Horizontal {
@@ -283,10 +279,10 @@ template <class V> struct Horizontal {
     // Calls body(c, lanes, sum) for c < n; frequent windows never leave the registers: by Near where body has much
     // arithmetic, by Rolling where it is light. What body stores is streamed from column `head` on, unless that is
     // negative: then vectors are aligned in `row`.
-    template <bool Light = false, class Body>
+    template <Loops loops, class Body>
     SN_INLINE void each(const Horizontal &h, const T *row, int64_t n, T *out, int64_t head, Body body) {
-        if (V::streams && head >= 0) each_from<Light, Streamed>(h, row, n, out, head, body);
-        else each_from<Light, Whole>(h, row, n, out, smaller(to_vector<V>(row), n), body);
+        if (V::streams && head >= 0) each_from<loops, Streamed>(h, row, n, out, head, body);
+        else each_from<loops, Whole>(h, row, n, out, smaller(to_vector<V>(row), n), body);
     }
 
   private:
@@ -306,35 +302,38 @@ template <class V> struct Horizontal {
         const T *from = first + c - K / 2;
         for (int64_t r = 0; r < rows; ++r, from += pitch) body(r, c, int(n - c), sum(from));
     }
-    template <bool Light, template <class> class Lanes, class Body>
+    template <Loops loops, template <class> class Lanes, class Body>
     SN_INLINE void each_from(const Horizontal &h, const T *row, int64_t n, T *out, int64_t head, Body body) {
+        constexpr bool light = loops == Loops::light;
         const bool centred = h.left == h.width / 2;
-        if (h.step == 1 && centred) switch (h.width) {
-            case 1: return in_loop<1, Light, Lanes>(h, row, n, head, body);
-            case 3: return in_loop<3, Light, Lanes>(h, row, n, head, body);
-            case 5: return in_loop<5, Light, Lanes>(h, row, n, head, body);
-            case 7: return in_loop<7, Light, Lanes>(h, row, n, head, body);
-            }
-        if constexpr (Light || V::W != 8) // measured: worth it there
+        if constexpr (loops != Loops::one)
             if (h.step == 1 && centred) switch (h.width) {
-                case 9: return in_loop<9, Light, Lanes>(h, row, n, head, body);
-                case 11: return in_loop<11, Light, Lanes>(h, row, n, head, body);
-                case 13: return in_loop<13, Light, Lanes>(h, row, n, head, body);
-                case 15: return in_loop<15, Light, Lanes>(h, row, n, head, body);
+                case 1: return in_loop<1, light, Lanes>(h, row, n, head, body);
+                case 3: return in_loop<3, light, Lanes>(h, row, n, head, body);
+                case 5: return in_loop<5, light, Lanes>(h, row, n, head, body);
+                case 7: return in_loop<7, light, Lanes>(h, row, n, head, body);
                 }
-        if (h.step > 1 && centred) switch (h.width) {
-            case 3: return near<3, false, Lanes>(h, row, n, head, body);
-            case 5: return near<5, false, Lanes>(h, row, n, head, body);
-            case 7: return near<7, false, Lanes>(h, row, n, head, body);
-            case 9: return near<9, false, Lanes>(h, row, n, head, body);
-            }
+        if constexpr (light)
+            if (h.step == 1 && centred) switch (h.width) {
+                case 9: return in_loop<9, light, Lanes>(h, row, n, head, body);
+                case 11: return in_loop<11, light, Lanes>(h, row, n, head, body);
+                case 13: return in_loop<13, light, Lanes>(h, row, n, head, body);
+                case 15: return in_loop<15, light, Lanes>(h, row, n, head, body);
+                }
+        if constexpr (loops != Loops::one)
+            if (h.step > 1 && centred) switch (h.width) {
+                case 3: return near<3, false, Lanes>(h, row, n, head, body);
+                case 5: return near<5, false, Lanes>(h, row, n, head, body);
+                case 7: return near<7, false, Lanes>(h, row, n, head, body);
+                case 9: return near<9, false, Lanes>(h, row, n, head, body);
+                }
         h.run(row, n, out);
         if (head > 0) body(0, int(head), V::load(out));
         over_twice<V, Lanes>(head, n, [&](int64_t c) SN_LAMBDA { return V::load(out + c); }, body);
     }
-    template <int K, bool Light, template <class> class Lanes, class Body>
+    template <int K, bool light, template <class> class Lanes, class Body>
     SN_INLINE void in_loop(const Horizontal &h, const T *row, int64_t n, int64_t head, Body body) {
-        if constexpr (Light && V::W >= 8) {
+        if constexpr (light && V::W >= 8) {
             using R = Rolling<V, K, K / 2>;
             if (head > 0) {
                 R r = R::start(row);
