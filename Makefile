@@ -29,8 +29,8 @@ build: $(READY) ## bring core and extension up to date in the tree
 
 check: lint build test ## lint, build, test: what must pass before a commit
 
-test: build ## the whole suite
-	$(BIN)/pytest
+test: build ## the whole suite, a file to each process
+	$(BIN)/pytest -q -n auto --dist loadfile
 
 lint: $(READY) ## ruff, mypy, cython-lint, clang-format
 	$(BIN)/ruff check .

@@ -18,7 +18,7 @@ template <int R, int EACH> METAL_FUNC int strip_turn(int turn) {
 // Each thread holds R rows of its V columns. A thread sums EACH neighbouring
 // windows of one row, which share most of their terms; for more than R * V of
 // them only some of the threads have work. Windows that leave the strip are
-// undefined.
+// given what lies in memory beside its rows.
 template <int K, int V, int R, int WIDTH, int EACH> struct StripRows {
     enum : bool { apart = false };
     threadgroup float4 *memory;
@@ -32,6 +32,18 @@ template <int K, int V, int R, int WIDTH, int EACH> struct StripRows {
     // Rows in threadgroup memory, two images of them.
     METAL_FUNC threadgroup float *image(int which) {
         return (threadgroup float *)memory + before + which * (R * pitch + round_up(K, 4));
+    }
+    // What lies around the rows is read with them, though for no window that is used; nothing else writes there. Once
+    // is enough, before sum().
+    METAL_FUNC void clear_margins() {
+        constexpr int first = before / 4, row = (pitch - WIDTH) / 4, last = round_up(K, 4) / 4;
+        for (int i = thread_index; i < first + R * row + last; i += threads) {
+            const int r = (i - first) / row;
+            const int at = i < first             ? i
+                           : i < first + R * row ? first + r * (pitch / 4) + WIDTH / 4 + (i - first) % row
+                                                 : i + R * (WIDTH / 4);
+            memory[at] = float4(0.0f);
+        }
     }
     METAL_FUNC void write(threadgroup float *to, thread const float *v) {
 #pragma unroll
@@ -95,6 +107,7 @@ kernel void spatial_forward_strip(device const T *x [[buffer(0)]], device T *y [
                                   uint thread_index [[thread_index_in_threadgroup]]) {
     threadgroup float4 memory[strip_floats(K, WIDTH, R) / 4];
     StripRows<K, V, R, WIDTH, EACH> rows = {memory, int(thread_index)};
+    rows.clear_margins();
     forward_walk<K, V, R>(x, y, p, place_of(p, int(group), 1, 0, int(thread_index), V), rows);
 }
 
@@ -105,5 +118,6 @@ kernel void spatial_gradient_strip(device const T *dy [[buffer(0)]], device cons
                                    uint thread_index [[thread_index_in_threadgroup]]) {
     threadgroup float4 memory[strip_floats(K, WIDTH, R) / 4];
     StripRows<K, V, R, WIDTH, EACH> rows = {memory, int(thread_index)};
+    rows.clear_margins();
     gradient_walk<K, V, R, (K < 60)>(dy, x, dx, p, place_of(p, int(group), 1, 0, int(thread_index), V), rows);
 }
