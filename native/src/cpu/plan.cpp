@@ -28,6 +28,9 @@ constexpr int64_t band_rows = 64;
 // Channels of a block where all of them would make too long a step (NHWC with many channels, wide windows).
 constexpr int64_t channel_group = 64, longest_halo = 4096;
 
+// What the rows that a tile works on may take of the second cache, as measured where that has 2 MiB.
+constexpr int64_t rows_in_cache = int64_t(33) << 15;
+
 constexpr int64_t round_up(int64_t n, int64_t m) { return (n + m - 1) / m * m; }
 
 template <class T> const SpatialKernels<T> &kernels(const Target &target);
@@ -162,11 +165,21 @@ template <class T> class SpatialPlan final : public sn_plan {
         return (job.reach.left + job.reach.right) * job.I * (exact_gradient() ? 2 : 1);
     }
 
+    // Rows that a batch finds in the second cache if they fit: of inputs, of u and g (the gradient's rings), of sums.
+    int64_t rows_at_work(const SpatialJob<T> &job) const {
+        const int64_t up = job.reach.up, window = up + job.reach.down, sums = batch_rows + window / 8;
+        const int64_t batch = window + batch_rows;
+        if (exact_gradient()) return (batch + up) + batch + (up + batch_rows) + 2 * sums;
+        return n_inputs() * batch + (problem.pass == SN_FORWARD ? 1 : 2) * sums;
+    }
+
     // Wide tiles: memory streams better than with tiles that fit the first cache, and the rows stay in the second.
     void choose_tile(Group &group) const {
         const SpatialJob<T> &job = group.job;
-        const int64_t wide = std::max<int64_t>(16384 / sizeof(T), round_up(8 * halo_columns(job), max_lanes));
-        const int64_t tiles = job.L <= wide + wide / 2 ? 1 : (job.L + wide - 1) / wide;
+        const int64_t fitting = rows_in_cache / (rows_at_work(job) * int64_t(sizeof(T)));
+        const int64_t least = round_up(8 * halo_columns(job), max_lanes);
+        const int64_t most = std::max(least, std::min<int64_t>(24576 / sizeof(T), fitting));
+        const int64_t tiles = (job.L + most - 1) / most;
         group.tile = round_up((job.L + tiles - 1) / tiles, max_lanes);
     }
 
@@ -281,8 +294,18 @@ template <class T> class SpatialPlan final : public sn_plan {
         if (threads > 1) {
             const int64_t some = in_place ? threads : 4 * int64_t(threads);
             const int64_t least_rows = std::max<int64_t>(32, 2 * (halo.up + halo.down));
-            c.strips = std::max<int64_t>(
-                1, std::min((some + c.blocks * c.tiles - 1) / (c.blocks * c.tiles), job.H / least_rows));
+            const int64_t in_strip = c.blocks * c.tiles;
+            c.strips = std::max<int64_t>(1, std::min((some + in_strip - 1) / in_strip, job.H / least_rows));
+            // As many pieces for every thread, or nearly: else some more strips, if there are any that do.
+            auto idle = [&](int64_t strips) {
+                const int64_t rounds = (strips * in_strip + threads - 1) / threads;
+                return 16 * (rounds * threads - strips * in_strip) > strips * in_strip;
+            };
+            for (int64_t strips = c.strips; strips <= std::min(2 * c.strips, job.H / least_rows); ++strips)
+                if (!idle(strips)) {
+                    c.strips = strips;
+                    break;
+                }
         }
         c.strip_rows = round_up((job.H + c.strips - 1) / c.strips, batch_rows);
         c.strips = (job.H + c.strip_rows - 1) / c.strip_rows;
