@@ -204,7 +204,7 @@ template <class T> void make(double exponent, double floor, PowerTable<T> &t) {
     for (int i = 0; i < max_terms; ++i) t.log_q[i] = constants.log_q[i], t.exp2_q[i] = constants.exp2_q[i];
 
     Pair c[max_terms];
-    constexpr double enough = sizeof(T) == 4 ? 0x1p-25 : 0x1p-55;
+    constexpr double enough = sizeof(T) == 4 ? 0x1p-25 : 0x1.2p-54;
     static const int float_choices[] = {4, 5, 6, 16}, double_choices[] = {10, 12, 16};
     const int *choice = sizeof(T) == 4 ? float_choices : double_choices;
     while (*choice < max_terms && levelled_error(b, *choice) > enough) ++choice;

@@ -15,7 +15,7 @@ template <class V, int N, class C> SN_INLINE typename V::v by_halves(const C *c,
     }
 }
 template <class V, int N, class C> SN_INLINE typename V::v polynomial(const C *c, typename V::v s) {
-    if constexpr (N <= 6) {
+    if constexpr (N <= 12) {
         typename V::v sum = coefficient<V>(c[N - 1]);
         SN_UNROLL for (int i = N - 2; i >= 0; --i) sum = V::fma(sum, s, coefficient<V>(c[i]));
         return sum;

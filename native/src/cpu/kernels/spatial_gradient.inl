@@ -78,7 +78,7 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
     const PowerTable<T> &power = *job.power, &plus = *job.power_plus;
     const PowerFast<V, N> fast(plus);
     const T scale = job.scale, delta = job.delta, factor = -job.factor;
-    constexpr bool frequent = N <= (sizeof(T) == 4 ? 5 : 12); // exponents up to 5 and 10
+    constexpr bool frequent = N <= (sizeof(T) == 4 ? 5 : 10); // exponents up to 2.2 and 1
     bool general = !plus.fast;
     const int64_t first_u = larger(0, piece.r0 - reach.down), last_u = smaller(job.H, piece.r1 + reach.up);
     Cursor<T> next_u(u_ring, layout.u_rows, pitch, first_u), next_g(g_ring, layout.g_rows, pitch, first_u);

@@ -50,7 +50,7 @@ template <class V> constexpr SpatialKernels<typename V::T> kernels() {
                 spatial_parameter_gradients<V, max_terms>,
                 load_row<V>};
     else
-        return {SN_BY_TERMS(spatial_forward, power, 10, 12, 12), SN_BY_TERMS(spatial_gradient, power_plus, 12, 12, 12),
+        return {SN_BY_TERMS(spatial_forward, power, 10, 12, 12), SN_BY_TERMS(spatial_gradient, power_plus, 10, 12, 12),
                 spatial_gradient_documented<V, max_terms>,       spatial_jvp<V, max_terms>,
                 spatial_parameter_gradients<V, max_terms>,       load_row<V>};
 }
