@@ -89,7 +89,8 @@ template <class V> struct Convert {
             break;
         case SN_BFLOAT16:
             if constexpr (sizeof(T) == 4)
-                store_as<uint16_t>(job, a, row, c0, c1, from, V::store_bf16, V::stream_bf16, bf16_from_float);
+                store_as<uint16_t>(job, a, row, c0, c1, from, V::template store_bf16<false>,
+                                   V::template stream_bf16<false>, bf16_from_float);
             break;
         default: store_as<T>(job, a, row, c0, c1, from, V::store, V::stream, [](T x) { return x; });
         }
@@ -287,10 +288,11 @@ template <class T> struct OutRow {
             if (row.halves) return body(std::true_type());
         body(std::false_type());
     }
-    template <class V, class Halves, class N>
+    // Numbers: no lane is nan.
+    template <class V, bool Numbers = false, class Halves, class N>
     SN_INLINE void put_as(Halves, OutRow row, int64_t c, typename V::v x, N n) {
         if constexpr (!Halves::value) store<V>(row.samples + c, x, n);
-        else if (row.bfloat) put_bf16<V>(row.halves + c, x, n);
+        else if (row.bfloat) put_bf16<V, Numbers>(row.halves + c, x, n);
         else put_f16<V>(row.halves + c, x, n);
     }
 
@@ -303,13 +305,13 @@ template <class T> struct OutRow {
         } else if constexpr (std::is_same<N, Streamed<V>>::value) V::stream_f16(p, x);
         else V::store_f16(p, x);
     }
-    template <class V, class N> SN_INLINE void put_bf16(uint16_t *p, typename V::v x, N n) {
+    template <class V, bool Numbers, class N> SN_INLINE void put_bf16(uint16_t *p, typename V::v x, N n) {
         if constexpr (std::is_same<N, int>::value) {
             uint16_t all[V::W];
-            V::store_bf16(all, x);
+            V::template store_bf16<Numbers>(all, x);
             std::memcpy(p, all, size_t(n) * 2);
-        } else if constexpr (std::is_same<N, Streamed<V>>::value) V::stream_bf16(p, x);
-        else V::store_bf16(p, x);
+        } else if constexpr (std::is_same<N, Streamed<V>>::value) V::template stream_bf16<Numbers>(p, x);
+        else V::template store_bf16<Numbers>(p, x);
     }
 };
 

@@ -32,7 +32,7 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
         if constexpr (corrected) rest = X::fma(X::all(scale_rest), X::lesser(sum, X::all(T(__FLT_MAX__))), rest);
         return X::fma(X::all(scale), sum, rest);
     };
-    constexpr bool frequent = N <= (sizeof(T) == 4 ? 5 : 10); // exponents up to 6 and 4
+    constexpr bool frequent = N <= (sizeof(T) == 4 ? 5 : 10); // exponents up to 3.2 and 2
     bool general = !power.fast;
     for (int64_t i0 = floor_to_batch(piece.r0); i0 < piece.r1; i0 += batch_rows) {
         const int64_t first = i0 - reach.up;
@@ -73,7 +73,8 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
                             const typename X::v t = energy(sum);
                             seen = greater_of<V>(seen, X::bits(t));
                             const typename X::v y = load<X>(xs + c, lanes) * Fast::template of<X>(fast, t);
-                            OutRow<T>::template put_as<X>(halves, ys, c, y, lanes);
+                            // Not nan where T is in range; where it is not, the row is made again.
+                            OutRow<T>::template put_as<X, true>(halves, ys, c, y, lanes);
                         });
                 });
             if (__builtin_expect(general || left_range<V>(power, seen), 0)) {

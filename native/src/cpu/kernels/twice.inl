@@ -24,8 +24,12 @@ template <class V> struct Twice {
     SN_INLINE void stream(T *p, v x) { V::stream(p, x.a), V::stream(p + V::W, x.b); }
     SN_INLINE void store_f16(uint16_t *p, v x) { V::store_f16(p, x.a), V::store_f16(p + V::W, x.b); }
     SN_INLINE void stream_f16(uint16_t *p, v x) { V::stream_f16(p, x.a), V::stream_f16(p + V::W, x.b); }
-    SN_INLINE void store_bf16(uint16_t *p, v x) { V::store_bf16(p, x.a), V::store_bf16(p + V::W, x.b); }
-    SN_INLINE void stream_bf16(uint16_t *p, v x) { V::stream_bf16(p, x.a), V::stream_bf16(p + V::W, x.b); }
+    template <bool Numbers> SN_INLINE void store_bf16(uint16_t *p, v x) {
+        V::template store_two_bf16<Numbers>(p, x.a, x.b);
+    }
+    template <bool Numbers> SN_INLINE void stream_bf16(uint16_t *p, v x) {
+        V::template stream_two_bf16<Numbers>(p, x.a, x.b);
+    }
     SN_INLINE v all(T x) {
         const typename V::v one = V::all(x);
         return {one, one};
@@ -56,16 +60,25 @@ template <class V> SN_INLINE typename V::vi greater_of(typename V::vi seen, type
     return V::max_unsigned(seen, V::max_unsigned(x.a, x.b));
 }
 
-// Column c of row(r), of X = V; or of row(r) and row(r + 1) side by side.
+// Lanes of two vectors that hold half a vector of each of four rows.
+struct Halves {};
+template <class V> constexpr bool has_halves = V::twice && V::W == 16;
+
+// Column c of row(r), of X = V; or of row(r) and row(r + 1) side by side, or of half a vector of four rows.
 template <class V, class X, class Row, class N>
 SN_INLINE typename X::v load_rows(Row row, int64_t r, int64_t c, N lanes) {
     if constexpr (std::is_same<X, V>::value) return load<V>(row(r) + c, lanes);
+    else if constexpr (std::is_same<N, Halves>::value)
+        return {V::load_halves(row(r) + c, row(r + 1) + c), V::load_halves(row(r + 2) + c, row(r + 3) + c)};
     else return {V::load(row(r) + c), V::load(row(r + 1) + c)};
 }
 template <class V, class X, class Row, class N>
 SN_INLINE void store_rows(Row row, int64_t r, int64_t c, typename X::v x, N lanes) {
     if constexpr (std::is_same<X, V>::value) store<V>(row(r) + c, x, lanes);
-    else V::store(row(r) + c, x.a), V::store(row(r + 1) + c, x.b);
+    else if constexpr (std::is_same<N, Halves>::value) {
+        V::store_halves(row(r) + c, row(r + 1) + c, x.a);
+        V::store_halves(row(r + 2) + c, row(r + 3) + c, x.b);
+    } else V::store(row(r) + c, x.a), V::store(row(r + 1) + c, x.b);
 }
 
 // Calls body(column, lanes, value(column)) over [from, to): vectors by twos where there are registers for it.

@@ -300,7 +300,16 @@ template <class V> struct Horizontal {
         }
         if (c == n) return;
         const T *from = first + c - K / 2;
-        for (int64_t r = 0; r < rows; ++r, from += pitch) body(r, c, int(n - c), sum(from));
+        int64_t r = 0;
+        if constexpr (has_halves<V>) {
+            auto halves = [pitch](const T *from) SN_LAMBDA {
+                return tree<K>([&](auto k) SN_LAMBDA { return V::load_halves(from + k, from + pitch + k); });
+            };
+            if (n - c == V::W / 2)
+                for (; r + 4 <= rows; r += 4, from += 4 * pitch)
+                    body(r, c, Halves(), typename Twice<V>::v{halves(from), halves(from + 2 * pitch)});
+        }
+        for (; r < rows; ++r, from += pitch) body(r, c, int(n - c), sum(from));
     }
     template <Loops loops, template <class> class Lanes, class Body>
     SN_INLINE void each_from(const Horizontal &h, const T *row, int64_t n, T *out, int64_t head, Body body) {

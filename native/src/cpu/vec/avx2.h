@@ -66,18 +66,24 @@ struct F32 : Extension<float, int32_t, 8> {
     SN_INLINE v load_bf16(const uint16_t *p) {
         return (v)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16);
     }
-    SN_INLINE __m128i to_bf16(v x) {
+    template <bool Numbers> SN_INLINE __m128i to_bf16(v x) { // Numbers: no lane is nan
         const __m256i b = (__m256i)x;
         const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(b, 16), _mm256_set1_epi32(1));
         __m256i r = _mm256_add_epi32(_mm256_add_epi32(b, _mm256_set1_epi32(0x7fff)), odd);
-        const __m256i quiet = _mm256_or_si256(b, _mm256_set1_epi32(0x400000));
-        r = _mm256_blendv_epi8(r, quiet, (__m256i)_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+        if (!Numbers) {
+            const __m256i quiet = _mm256_or_si256(b, _mm256_set1_epi32(0x400000));
+            r = _mm256_blendv_epi8(r, quiet, (__m256i)_mm256_cmp_ps(x, x, _CMP_UNORD_Q));
+        }
         r = _mm256_srli_epi32(r, 16);
         const __m256i packed = _mm256_permute4x64_epi64(_mm256_packus_epi32(r, r), 0x08);
         return _mm256_castsi256_si128(packed);
     }
-    SN_INLINE void store_bf16(uint16_t *p, v x) { _mm_storeu_si128((__m128i *)p, to_bf16(x)); }
-    SN_INLINE void stream_bf16(uint16_t *p, v x) { _mm_stream_si128((__m128i *)p, to_bf16(x)); }
+    template <bool Numbers> SN_INLINE void store_bf16(uint16_t *p, v x) {
+        _mm_storeu_si128((__m128i *)p, to_bf16<Numbers>(x));
+    }
+    template <bool Numbers> SN_INLINE void stream_bf16(uint16_t *p, v x) {
+        _mm_stream_si128((__m128i *)p, to_bf16<Numbers>(x));
+    }
 };
 
 struct F64 : Extension<double, int64_t, 4> {

@@ -39,6 +39,14 @@ struct F32 : Extension<float, int32_t, 16> {
         else if constexpr (S == W) return b;
         else return (v)_mm512_alignr_epi32((__m512i)b, (__m512i)a, S);
     }
+    // Half a vector from each of two places.
+    SN_INLINE v load_halves(const T *p, const T *q) {
+        return _mm512_insertf32x8(_mm512_castps256_ps512(_mm256_loadu_ps(p)), _mm256_loadu_ps(q), 1);
+    }
+    SN_INLINE void store_halves(T *p, T *q, v x) {
+        _mm256_storeu_ps(p, _mm512_castps512_ps256(x));
+        _mm256_storeu_ps(q, _mm512_extractf32x8_ps(x, 1));
+    }
     SN_INLINE v load_quarters(const char *p, int64_t stride) {
         __m512 x = _mm512_castps128_ps512(_mm_loadu_ps((const T *)p));
         x = _mm512_insertf32x4(x, _mm_loadu_ps((const T *)(p + stride)), 1);
@@ -58,15 +66,35 @@ struct F32 : Extension<float, int32_t, 16> {
     SN_INLINE v load_bf16(const uint16_t *p) {
         return (v)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16);
     }
-    SN_INLINE __m256i to_bf16(v x) {
-        const __m512i b = (__m512i)x;
-        const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(b, 16), _mm512_set1_epi32(1));
-        __m512i r = _mm512_add_epi32(_mm512_add_epi32(b, _mm512_set1_epi32(0x7fff)), odd);
-        r = _mm512_mask_or_epi32(r, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), b, _mm512_set1_epi32(0x400000));
-        return _mm512_cvtepi32_epi16(_mm512_srli_epi32(r, 16));
+    // Rounded to bfloat16, in the lower half of each lane. Numbers: no lane is nan.
+    template <bool Numbers> SN_INLINE __m512i round_bf16(v x) {
+        const __m512i b = (__m512i)x, below_half = _mm512_set1_epi32(0x7fff), half = _mm512_set1_epi32(0x8000);
+        const __mmask16 odd = _mm512_test_epi32_mask(b, _mm512_set1_epi32(0x10000));
+        __m512i r = _mm512_mask_add_epi32(_mm512_add_epi32(b, below_half), odd, b, half);
+        if (!Numbers)
+            r = _mm512_mask_or_epi32(r, _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), b, _mm512_set1_epi32(0x400000));
+        return _mm512_srli_epi32(r, 16);
     }
-    SN_INLINE void store_bf16(uint16_t *p, v x) { _mm256_storeu_si256((__m256i *)p, to_bf16(x)); }
-    SN_INLINE void stream_bf16(uint16_t *p, v x) { _mm256_stream_si256((__m256i *)p, to_bf16(x)); }
+    template <bool Numbers> SN_INLINE __m256i to_bf16(v x) { return _mm512_cvtepi32_epi16(round_bf16<Numbers>(x)); }
+    template <bool Numbers> SN_INLINE void store_bf16(uint16_t *p, v x) {
+        _mm256_storeu_si256((__m256i *)p, to_bf16<Numbers>(x));
+    }
+    template <bool Numbers> SN_INLINE void stream_bf16(uint16_t *p, v x) {
+        _mm256_stream_si256((__m256i *)p, to_bf16<Numbers>(x));
+    }
+    // Two vectors side by side: packed in two operations in place of four.
+    template <bool Numbers> SN_INLINE __m512i two_to_bf16(v x, v y) {
+        const __m512i quarters = _mm512_packus_epi32(round_bf16<Numbers>(x), round_bf16<Numbers>(y));
+        return _mm512_permutexvar_epi64(_mm512_setr_epi64(0, 2, 4, 6, 1, 3, 5, 7), quarters);
+    }
+    template <bool Numbers> SN_INLINE void store_two_bf16(uint16_t *p, v x, v y) {
+        _mm512_storeu_si512(p, two_to_bf16<Numbers>(x, y));
+    }
+    template <bool Numbers> SN_INLINE void stream_two_bf16(uint16_t *p, v x, v y) {
+        const __m512i both = two_to_bf16<Numbers>(x, y);
+        _mm256_stream_si256((__m256i *)p, _mm512_castsi512_si256(both));
+        _mm256_stream_si256((__m256i *)(p + W), _mm512_extracti64x4_epi64(both, 1));
+    }
 };
 
 struct F64 : Extension<double, int64_t, 8> {

@@ -55,7 +55,6 @@ struct F32 : Extension<float, int32_t, 4> {
         return (v)vcvt_f32_f16(vreinterpret_f16_u16(h));
     }
     SN_INLINE void stream_f16(uint16_t *p, v x) { store_f16(p, x); }
-    SN_INLINE void stream_bf16(uint16_t *p, v x) { store_bf16(p, x); }
     SN_INLINE void store_f16(uint16_t *p, v x) {
         const uint16x4_t h = vreinterpret_u16_f16(vcvt_f16_f32((float32x4_t)x));
         std::memcpy(p, &h, 8);
@@ -65,14 +64,19 @@ struct F32 : Extension<float, int32_t, 4> {
         std::memcpy(&h, p, 8);
         return (v)vshlq_n_u32(vmovl_u16(h), 16);
     }
-    SN_INLINE void store_bf16(uint16_t *p, v x) {
+    template <bool Numbers> SN_INLINE void store_bf16(uint16_t *p, v x) { // Numbers: no lane is nan
         const uint32x4_t b = (uint32x4_t)x;
         const uint32x4_t odd = vandq_u32(vshrq_n_u32(b, 16), vdupq_n_u32(1));
-        const uint32x4_t r = vaddq_u32(vaddq_u32(b, vdupq_n_u32(0x7fff)), odd);
-        const uint32x4_t number = vceqq_f32((float32x4_t)x, (float32x4_t)x);
-        const uint16x4_t h = vshrn_n_u32(vbslq_u32(number, r, vorrq_u32(b, vdupq_n_u32(0x400000))), 16);
+        uint32x4_t r = vaddq_u32(vaddq_u32(b, vdupq_n_u32(0x7fff)), odd);
+        if (!Numbers) r = vbslq_u32(vceqq_f32((float32x4_t)x, (float32x4_t)x), r, vorrq_u32(b, vdupq_n_u32(0x400000)));
+        const uint16x4_t h = vshrn_n_u32(r, 16);
         std::memcpy(p, &h, 8);
     }
+    template <bool Numbers> SN_INLINE void store_two_bf16(uint16_t *p, v x, v y) {
+        store_bf16<Numbers>(p, x), store_bf16<Numbers>(p + W, y);
+    }
+    template <bool Numbers> SN_INLINE void stream_bf16(uint16_t *p, v x) { store_bf16<Numbers>(p, x); }
+    template <bool Numbers> SN_INLINE void stream_two_bf16(uint16_t *p, v x, v y) { store_two_bf16<Numbers>(p, x, y); }
 };
 
 struct F64 : Extension<double, int64_t, 2> {
