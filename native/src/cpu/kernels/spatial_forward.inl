@@ -32,7 +32,6 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
         if constexpr (corrected) rest = X::fma(X::all(scale_rest), X::lesser(sum, X::all(T(__FLT_MAX__))), rest);
         return X::fma(X::all(scale), sum, rest);
     };
-    constexpr bool frequent = N <= (sizeof(T) == 4 ? 5 : 10); // exponents up to 3.2 and 2
     bool general = !power.fast;
     for (int64_t i0 = floor_to_batch(piece.r0); i0 < piece.r1; i0 += batch_rows) {
         const int64_t first = i0 - reach.up;
@@ -41,7 +40,7 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
         vertical.run(squares, i0 / batch_rows, columns.from - piece.c0, columns.to - piece.c0);
         if (job.clamp) clamp_sums<V>(job, squares, first, piece.c0, {piece.c0, piece.c1}, columns, vertical.sums);
         const int64_t begin = larger(i0, piece.r0), end = smaller(i0 + batch_rows, piece.r1);
-        if (frequent && !general && job.out.direct && n <= Horizontal<V>::narrow) {
+        if (frequent_narrow<V, N> && !general && job.out.direct && n <= Horizontal<V>::narrow) {
             typename V::vi seen = V::all_int(0);
             T *const ys = out.begin(out, begin).samples;
             const int64_t height = job.out.height;
@@ -66,7 +65,7 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
             typename V::vi seen = V::all_int(0);
             if (!general)
                 OutRow<T>::by_kind(ys, [&](auto halves) SN_LAMBDA {
-                    Horizontal<V>::template each<frequent ? Loops::heavy : Loops::one>(
+                    Horizontal<V>::template each<frequent_wide<V, N> ? Loops::heavy : Loops::one>(
                         horizontal, sums, n, window, out.head(out, ys), [&](int64_t c, auto lanes, auto sum) SN_LAMBDA {
                             using X = VectorOf<V, decltype(sum)>;
                             Soon::prefetch<X>(soon, c);

@@ -78,7 +78,6 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
     const PowerTable<T> &power = *job.power, &plus = *job.power_plus;
     const PowerFast<V, N> fast(plus);
     const T scale = job.scale, delta = job.delta, factor = -job.factor;
-    constexpr bool frequent = N <= (sizeof(T) == 4 ? 5 : 10); // exponents up to 2.2 and 1
     bool general = !plus.fast;
     const int64_t first_u = larger(0, piece.r0 - reach.down), last_u = smaller(job.H, piece.r1 + reach.up);
     Cursor<T> next_u(u_ring, layout.u_rows, pitch, first_u), next_g(g_ring, layout.g_rows, pitch, first_u);
@@ -97,7 +96,7 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
             for (int64_t i = begin; i < end; ++i)
                 us_of[i - begin] = Cursor<T>::next(next_u) + from, gs_of[i - begin] = Cursor<T>::next(next_g) + from;
             bool done = false;
-            if (frequent && !general && !grad_y.copied && to - from <= Horizontal<V>::narrow) {
+            if (frequent_narrow<V, N> && !general && !grad_y.copied && to - from <= Horizontal<V>::narrow) {
                 const T *const dys = grad_y.row(begin) + from;
                 const int64_t height = job.in[0].height;
                 typename V::vi seen = V::all_int(0);
@@ -139,7 +138,7 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
                 };
                 typename V::vi seen = V::all_int(0);
                 if (!general)
-                    Horizontal<V>::template each<frequent ? Loops::heavy : Loops::one>(
+                    Horizontal<V>::template each<frequent_wide<V, N> ? Loops::heavy : Loops::one>(
                         across, sums, to - from, window, -1, [&](int64_t c, auto lanes, auto sum) SN_LAMBDA {
                             using X = VectorOf<V, decltype(sum)>;
                             Soon::prefetch<X>(soon_x, from + c);
@@ -173,7 +172,7 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
         const int64_t begin = larger(j0, piece.r0), end = smaller(j0 + batch_rows, piece.r1);
         const T *gs_of[batch_rows];
         for (int64_t j = begin; j < end; ++j) gs_of[j - begin] = Cursor<T>::next(next_used_g);
-        if (frequent && !job.clamp && job.out.direct && n <= Horizontal<V>::narrow) {
+        if (frequent_narrow<V, N> && !job.clamp && job.out.direct && n <= Horizontal<V>::narrow) {
             T *const dxs = out.begin(out, begin).samples;
             const T *xs_of[batch_rows];
             for (int64_t j = begin; j < end; ++j) xs_of[j - begin] = x.row(j);
@@ -202,8 +201,8 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
                     OutRow<T>::template put_as<X>(halves, dxs, c, X::fma(xf, sum, X::load(gs + c)), lanes);
                 };
                 if (!job.clamp)
-                    Horizontal<V>::template each<frequent ? Loops::light : Loops::one>(back, sums, n, window,
-                                                                                       out.head(out, dxs), put);
+                    Horizontal<V>::template each<frequent_wide<V, N> ? Loops::light : Loops::one>(
+                        back, sums, n, window, out.head(out, dxs), put);
                 else {
                     back.run(sums, n, window);
                     release_edge_columns(job, piece, sums, window);

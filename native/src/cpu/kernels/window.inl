@@ -243,6 +243,11 @@ template <class V, int K, bool Unit> struct Near {
 // light, or one for all windows. Every loop takes its time to compile.
 enum class Loops { heavy, light, one };
 
+// Whether powers of N terms are frequent: exponents up to 6.9, in float64 up to 2. Narrow images always gain by loops
+// of their own, wide ones by those for up to 5 terms (3.2), or 6 where two vectors do not go side by side.
+template <class V, int N> constexpr bool frequent_narrow = N <= (sizeof(typename V::T) == 4 ? 6 : 10);
+template <class V, int N> constexpr bool frequent_wide = frequent_narrow<V, N> && (!V::twice || N != 6);
+
 // Sums over left + 1 + right steps along a row of vertical sums.
 template <class V> struct Horizontal {
     using T = typename V::T;
