@@ -17,6 +17,7 @@ import subprocess
 import sys
 import tarfile
 import tomllib
+import zipfile
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -39,12 +40,14 @@ def build_requirements() -> list[str]:
     return tomllib.loads((ROOT / "pyproject.toml").read_text())["build-system"]["requires"]
 
 
-def environment(folder: Path, python: str) -> Path:
+def environment(work: Path, python: str) -> Path:
     """Make the environment in which a Python builds, and return its interpreter."""
+    folder = work / run(python, "-c", "import sysconfig; print(sysconfig.get_config_var('SOABI'))").strip()
     interpreter = folder / "bin" / "python"
     if not interpreter.exists():
         run(python, "-m", "venv", folder)
-        run(interpreter, "-m", "pip", "install", "-q", *build_requirements())
+        # A newer NumPy without a wheel for this Python would be compiled for many minutes.
+        run(interpreter, "-m", "pip", "install", "-q", "--only-binary=:all:", *build_requirements())
     return interpreter
 
 
@@ -55,6 +58,21 @@ def unpack(sdist: Path, folder: Path) -> Path:
     return folder / sdist.name.removesuffix(".tar.gz")
 
 
+def configuration(interpreter: Path, machine: str) -> Path:
+    """Return a folder that has pyconfig.h where the Python.h of Debian's packages looks for it, one for each processor.
+
+    They keep it beside the C library's headers, of which no others than zig's may be found.
+    """
+    includes = Path(run(interpreter, "-c", "import sysconfig; print(sysconfig.get_path('include'))").strip())
+    folder = interpreter.parent.parent / "pyconfig"
+    here = includes.parent / f"{os.uname().machine}-linux-gnu" / includes.name / "pyconfig.h"
+    if here.exists():
+        there = folder / f"{machine}-linux-gnu" / includes.name
+        there.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(here, there)
+    return folder
+
+
 def cross_variables(interpreter: Path, machine: str) -> dict[str, str]:
     """Tell setuptools what it builds for, and with what.
 
@@ -63,7 +81,7 @@ def cross_variables(interpreter: Path, machine: str) -> dict[str, str]:
     suffix = run(interpreter, "-c", "import sysconfig; print(sysconfig.get_config_var('EXT_SUFFIX'))").strip()
     zig, target = f"{sys.executable} -m ziglang", f"-target {machine}-linux-gnu.{C_LIBRARY}"
     return {
-        "CC": f"{zig} cc {target}",
+        "CC": f"{zig} cc {target} -I{configuration(interpreter, machine)}",
         "CXX": f"{zig} c++ {target}",
         "AR": f"{zig} ar",
         "LDSHARED": f"{zig} cc {target} -shared",
@@ -93,16 +111,27 @@ def build(interpreter: Path, source: Path, machine: str, output: Path) -> Path:
     return made
 
 
-def check(output: Path) -> None:
-    """Look for what does not belong there, broken metadata, size, needed versions of the C library."""
+def inspect(wheel: Path, folder: Path) -> str:
+    """Ask the library and the extension of a wheel for any processor what the suite asks of installed ones."""
+    shutil.rmtree(folder, ignore_errors=True)
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(folder)
+    test = ROOT / "tests" / "native" / "test_library.py"
+    command = [sys.executable, "-P", "-m", "pytest", "-q", "--noconftest", "-p", "no:cacheprovider", test]
+    return run(*command, PYTHONPATH=str(folder)).splitlines()[-1]
+
+
+def check(output: Path, folder: Path) -> None:
+    """Look for what does not belong there, broken metadata, size, exported names, missing hardening."""
     wheels = sorted(output.glob("*.whl"))
     for wheel in wheels:
         if wheel.stat().st_size > LARGEST:
             sys.exit(f"{wheel.name} must be at most {LARGEST} bytes, not {wheel.stat().st_size}")
     run("check-wheel-contents", *wheels)
     run("twine", "check", "--strict", *output.iterdir())
+    print("auditwheel, check-wheel-contents, twine check --strict: clean; then the tests of library and extension:")
     for wheel in wheels:
-        print(f"{wheel.stat().st_size:>9}  {wheel.name}")
+        print(f"{wheel.stat().st_size:>9}  {wheel.name}: {inspect(wheel, folder)}")
 
 
 def main() -> None:
@@ -125,11 +154,11 @@ def main() -> None:
     for machine in options.machine or MACHINES:
         source = unpack(sdist, work / machine)
         for python in options.python:
-            interpreter = environment(work / f"python-{Path(shutil.which(python) or python).resolve().name}", python)
+            interpreter = environment(work, python)
             print(f"building for {machine}, {run(interpreter, '--version').strip()}", flush=True)
             build(interpreter, source, machine, scratch)
     shutil.move(scratch, output)
-    check(output)
+    check(output, work / "unpacked")
 
 
 if __name__ == "__main__":

@@ -107,6 +107,7 @@ def command_in(root: Path, machine: str) -> tuple[list[str], dict[str, str]]:
     # Programs that Python starts are looked for outside: a script that leads back in is its name for itself.
     (interpreter,) = (p for p in (root / "usr/bin").glob("python3.*") if re.fullmatch(r"python3\.\d+", p.name))
     again = root / "usr/local/bin/python3"
+    again.parent.mkdir(parents=True, exist_ok=True)
     again.write_text(f'#!/bin/sh\nexec qemu-{machine}-static -L {root} {interpreter} "$@"\n')
     again.chmod(0o755)
     site = root / "usr/local/lib" / interpreter.name / "dist-packages"
