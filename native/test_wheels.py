@@ -1,6 +1,7 @@
 """Installs a wheel where there is neither a compiler nor this source tree, and runs the suite there.
 
     python native/test_wheels.py dist/*cp311-cp311-*.whl
+    python native/test_wheels.py --python python3.13t dist/*cp313t-*_x86_64.whl
     python native/test_wheels.py --suite trixie --pytest tests/test_forward.py dist/*cp313-cp313-*_aarch64.whl
 
 The place is a root file system of Debian's packages for the wheel's processor: Python, the C library and what they
@@ -12,6 +13,7 @@ package `qemu-user-static`).
 from __future__ import annotations
 
 import argparse
+import os
 import platform
 import re
 import shlex
@@ -120,7 +122,21 @@ def suite_files() -> list[str]:
     return [str(file.relative_to(ROOT)) for file in sorted(files)]
 
 
-def test(wheel: Path, suite: str, work: Path, arguments: list[str]) -> None:
+def run_suite(
+    wheel: Path, place: str, folder: Path, command: list[str], variables: dict[str, str], arguments: list[str]
+) -> None:
+    """Lay the suite out in a folder and run it there by the command that starts Python."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for name in BESIDE:
+        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, folder / name)
+    version = subprocess.run([*command, "-VV"], env=variables, capture_output=True, text=True, check=True).stdout
+    print(f"{wheel.name}: {' '.join(version.split())}, {place}", flush=True)
+    command = [*command, "-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    if subprocess.run(command, env=variables, cwd=folder, check=False).returncode:
+        sys.exit(f"failed: {wheel.name}")
+
+
+def test_in_root(wheel: Path, suite: str, work: Path, arguments: list[str]) -> None:
     _, abi, machine = parts(wheel)
     folder = work / f"{suite}-{machine}"
     root = folder / f"root-{abi}"
@@ -130,25 +146,32 @@ def test(wheel: Path, suite: str, work: Path, arguments: list[str]) -> None:
     install(wheel, root)
     for name in ("proc", "dev", "tmp", "suite"):
         (root / name).mkdir(exist_ok=True)
-    for name in BESIDE:
-        (shutil.copytree if (ROOT / name).is_dir() else shutil.copy)(ROOT / name, root / "suite" / name)
     command, variables = command_in(root, machine)
-    version = subprocess.run([*command, "--version"], env=variables, capture_output=True, text=True, check=True).stdout
-    print(f"{wheel.name}: {version.strip()} of Debian {suite} ({len(packages)} packages)", flush=True)
-    command += ["-P", "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
-    if subprocess.run(command, env=variables, cwd=root / "suite", check=False).returncode:
-        sys.exit(f"failed: {wheel.name}")
+    run_suite(wheel, f"Debian {suite}, {len(packages)} packages", root / "suite", command, variables, arguments)
+
+
+def test_in_environment(wheel: Path, python: str, work: Path, arguments: list[str]) -> None:
+    """For a Python that is no package of Debian's: this machine's, in a new environment."""
+    folder = work / f"environment-{parts(wheel)[1]}"
+    shutil.rmtree(folder, ignore_errors=True)
+    run(python, "-m", "venv", folder)
+    interpreter = folder / "bin" / "python"
+    run(interpreter, "-m", "pip", "install", "-q", "--only-binary=:all:", f"{wheel}[test]")
+    variables = {name: value for name, value in os.environ.items() if not name.startswith(("PYTHON", "SPATIALNORM"))}
+    run_suite(wheel, "a new environment", folder / "suite", [str(interpreter)], variables, arguments)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Run the suite on wheels where there is no compiler.")
     parser.add_argument("--suite", default="bookworm", help="release of Debian (default: bookworm, Python 3.11)")
+    parser.add_argument("--python", help="in a new environment of this one, in place of a root file system")
     parser.add_argument("--work", type=Path, default=ROOT / "build" / "wheels" / "roots", help="where it all lies")
     parser.add_argument("--pytest", default="", metavar="ARGUMENTS", help="which tests (default: those of the package)")
     parser.add_argument("wheel", type=Path, nargs="+")
     options = parser.parse_args()
+    test, where = (test_in_environment, options.python) if options.python else (test_in_root, options.suite)
     for wheel in options.wheel:
-        test(wheel.resolve(), options.suite, options.work.resolve(), shlex.split(options.pytest) or suite_files())
+        test(wheel.resolve(), where, options.work.resolve(), shlex.split(options.pytest) or suite_files())
 
 
 if __name__ == "__main__":
