@@ -110,11 +110,15 @@ def command_in(root: Path, machine: str) -> tuple[list[str], dict[str, str]]:
     (interpreter,) = (p for p in (root / "usr/bin").glob("python3.*") if re.fullmatch(r"python3\.\d+", p.name))
     again = root / "usr/local/bin/python3"
     again.parent.mkdir(parents=True, exist_ok=True)
-    again.write_text(f'#!/bin/sh\nexec qemu-{machine}-static -L {root} {interpreter} "$@"\n')
+    emulator = shutil.which(f"qemu-{machine}-static")
+    if not emulator:
+        sys.exit(f"{machine} is emulated by qemu-{machine}-static (Debian package qemu-user-static), which is not here")
+    again.write_text(f'#!/bin/sh\nexec {emulator} -L {root} {interpreter} "$@"\n')
     again.chmod(0o755)
     site = root / "usr/local/lib" / interpreter.name / "dist-packages"
     (site / "sitecustomize.py").write_text(f"import sys\nsys.executable = {str(again)!r}\n")
-    return [str(again)], variables | {"PYTHONPATH": str(site)}
+    # This machine's programs, compilers among them, would be found under their usual names.
+    return [str(again)], variables | {"PYTHONPATH": str(site), "PATH": str(again.parent)}
 
 
 def suite_files() -> list[str]:

@@ -168,15 +168,18 @@ def test_reference_is_not_imported():
 
 
 def test_import_time():
-    """Under 30 ms beyond NumPy's own import, the best of a few."""
+    """Under 30 ms of processor time beyond NumPy's own import; where that takes over 300 (emulated), a tenth of it."""
     code = """
-import time, numpy
-start = time.perf_counter()
+from time import process_time
+start = process_time()
+import numpy
+between = process_time()
 import spatialnorm
-print((time.perf_counter() - start) * 1e3)
+print((between - start) * 1e3, (process_time() - between) * 1e3)
 """
-    times = [
-        float(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout)
+    runs = [
+        subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60).stdout.split()
         for _ in range(5)
     ]
-    assert min(times) < 30
+    numpy, own = (min(map(float, times)) for times in zip(*runs, strict=True))
+    assert own < max(30, numpy / 10)
