@@ -185,7 +185,9 @@ def test_mixed_dtypes():
         untouched(lambda: NORM(half, X.astype(BFLOAT16)), TypeError, "float16", "bfloat16")
 
 
-@pytest.mark.parametrize("x", [[[1.0, 2.0]], "text", 3.5, None, object(), {}, (1.0, 2.0)], ids=repr)
+@pytest.mark.parametrize(
+    "x", [[[1.0, 2.0]], "text", 3.5, None, object(), {}, (1.0, 2.0)], ids=lambda x: type(x).__name__
+)
 def test_no_array(x):
     out = np.full((4, 4), 7, "f4")
     untouched(lambda: NORM(x, out), TypeError, "x must be an array", type(x).__name__, "numpy.asarray", out=out)

@@ -110,9 +110,10 @@ def test_exporters_that_lend_something_else_each_time():
             assert result.tobytes() == NORM(expected[str(array.dtype) + str(array.shape)]).tobytes()
 
 
-@pytest.mark.parametrize(
-    "what", [None, 5, "text", object(), (), [], X.__dlpack__(), type, Mock(), NORM, iter(()), {1: 2}], ids=repr
-)
+NO_CAPSULES = [None, 5, "text", object(), (), [], X.__dlpack__(), type, Mock(), NORM, iter(()), {1: 2}]
+
+
+@pytest.mark.parametrize("what", NO_CAPSULES, ids=lambda what: type(what).__name__)
 def test_a_capsule_that_is_none(what):
     class Wrong(Exporter):
         def __dlpack__(self, **options):
