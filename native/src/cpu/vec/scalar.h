@@ -69,7 +69,7 @@ struct F32 : Lane<float, int32_t, uint32_t> {
     SN_INLINE v load_f16(const uint16_t *p) { return float_from_f16(load_u16(p)); }
     SN_INLINE v load_bf16(const uint16_t *p) { return float_from_bf16(load_u16(p)); }
     SN_INLINE void stream_f16(uint16_t *p, v x) { store_f16(p, x); }
-    template <bool> SN_INLINE void stream_bf16(uint16_t *p, v x) { store_u16(p, bf16_from_float(x)); }
+    template <bool Numbers> SN_INLINE void stream_bf16(uint16_t *p, v x) { store_bf16<Numbers>(p, x); }
     SN_INLINE void store_f16(uint16_t *p, v x) { store_u16(p, f16_from_float(x)); }
     template <bool> SN_INLINE void store_bf16(uint16_t *p, v x) { store_u16(p, bf16_from_float(x)); }
 
