@@ -18,13 +18,13 @@ template <int V, int HEIGHT, typename T>
 METAL_FUNC void read_columns(device const T *image, constant SpatialParams &p, int which, Place place,
                              thread typename Neighbours<T, V>::type *v) {
     Column<const T> from = column_of(image, p, which, place, 0);
-    read_rows<V, HEIGHT, false>(from, p, place, 0, true, v);
+    read_rows<V, HEIGHT>(from, p, place, 0, true, v);
 }
 template <int V, int HEIGHT, typename T>
 METAL_FUNC void write_columns(device T *image, constant SpatialParams &p, int which, Place place,
                               thread const float *v) {
     Column<T> to = column_of(image, p, which, place, 0);
-    write_rows<V, HEIGHT, false>(to, p, place, 0, v);
+    write_rows<V, HEIGHT>(to, p, place, 0, v);
 }
 
 // y = x * T^-beta

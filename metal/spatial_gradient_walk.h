@@ -3,9 +3,8 @@
 // once (and again in the margins), dx is written once.
 //
 // It needs few registers and instructions: rows of x are kept as they are
-// stored, or only read again where a window ends and in its middle; a window
-// begins and ends at any row of a step; and rows inside the image are read
-// without conditions.
+// stored; a window begins and ends at any row of a step; and rows inside the
+// image are read without conditions.
 #pragma once
 #include "spatial_walk.h"
 
@@ -80,7 +79,7 @@ template <int V, int R, typename T>
 METAL_FUNC void read_edge(thread Column<const T> &from, constant SpatialParams &p, Place place, int row, bool wanted,
                           thread typename Neighbours<T, V>::type *v) {
     if (V > 1) {
-        read_rows<V, R, false>(from, p, place, row, wanted, v);
+        read_rows<V, R>(from, p, place, row, wanted, v);
         return;
     }
     typedef typename Neighbours<T, V>::type Vector;
@@ -94,7 +93,7 @@ METAL_FUNC void read_edge(thread Column<const T> &from, constant SpatialParams &
 template <int V, int R, typename T>
 METAL_FUNC void read_any(thread Column<const T> &from, constant SpatialParams &p, Place place, int row, bool wanted,
                          thread typename Neighbours<T, V>::type *v) {
-    if (p.aligned == V && row >= 0 && row + R <= p.height) { // the same for all threads
+    if ((V == 1 || p.aligned == V) && row >= 0 && row + R <= p.height) { // the same for all threads
 #pragma unroll
         for (int r = 0; r < R; ++r, from.at += from.row)
             v[r] = *(device const typename Neighbours<T, V>::type *)from.at;
@@ -110,7 +109,7 @@ METAL_FUNC void read_next(thread Column<const T> &x, thread Column<const T> &dy,
                           thread typename Neighbours<T, V>::type *next_dy) {
     typedef typename Neighbours<T, V>::type Vector;
     constexpr int above = K / 2;
-    if (p.aligned == V && row >= above && row + R <= p.height) { // the same for all threads
+    if ((V == 1 || p.aligned == V) && row >= above && row + R <= p.height) { // the same for all threads
 #pragma unroll
         for (int r = 0; r < R; ++r, x.at += x.row, dy.at += dy.row) {
             next_x[r] = *(device const Vector *)x.at;
@@ -136,20 +135,20 @@ METAL_FUNC void take_rows(Place place, bool read, thread typename Neighbours<T, 
 template <int V, int R, typename T>
 METAL_FUNC void write_any(thread Column<T> &to, constant SpatialParams &p, Place place, int row,
                           thread const float *v) {
-    const bool whole = row >= place.first && row + R <= place.last; // the same for all threads
-    if (V == 1 || (p.aligned == V && whole)) {
+    typedef typename Neighbours<T, V>::type Vector;
+    if (V == 1 || p.aligned == V) {
 #pragma unroll
         for (int r = 0; r < R; ++r, to.at += to.row) {
-            typename Neighbours<T, V>::type out;
+            Vector out;
 #pragma unroll
             for (int c = 0; c < V; ++c) Neighbours<T, V>::set(out, c, T(v[r * V + c]));
-            if (place.owned && (whole || (row + r >= place.first && row + r < place.last)))
-                *(device typename Neighbours<T, V>::type *)to.at = out;
+            const bool wanted = row + r >= place.first && row + r < place.last; // the same for all threads
+            if (place.owned && wanted) *(device Vector *)to.at = out;
         }
     } else {
 #pragma unroll
         for (int r = 0; r < R; ++r) {
-            if (row + r >= place.first) write_rows<V, 1, false>(to, p, place, row + r, v + r * V);
+            if (row + r >= place.first) write_rows<V, 1>(to, p, place, row + r, v + r * V);
             else to.at += to.row;
         }
     }
@@ -177,49 +176,36 @@ METAL_FUNC void gradient_terms(constant SpatialParams &p, Place place, int row, 
     for (int i = 0; i < R * V; ++i) u[i] = uint(row + i / V) < uint(p.height) ? u[i] : 0.0f;
 }
 
-// KEEP: rows of x stay in registers. Otherwise they are read again, and `direct` of float images waits in dx itself.
-template <int K, int V, int R, bool KEEP, typename T, typename Rows>
+template <int K, int V, int R, typename T, typename Rows>
 METAL_FUNC void gradient_walk(device const T *dy, device const T *x, device T *dx, constant SpatialParams &p,
                               Place place, thread Rows &rows) {
     constexpr int half_k = K / 2, blocks = Span<K, R>::blocks, warm_up = Span<K, R>::warm_up;
-    constexpr bool park = !KEEP && sizeof(T) == sizeof(float);
+    constexpr bool margins_are_simdgroups = K > 16; // threads without results are not worth a branch otherwise
     typedef typename Neighbours<T, V>::type Vector;
     // The oldest rows are row - half_k on in us, row on in direct and xs.
-    float us[(K - 1 + R) * V], direct[(park ? R : half_k + R) * V], totals[blocks * V], u_totals[blocks * V];
-    Vector xs[KEEP ? K - 1 + R : 1], next_x[R], next_dy[R], next_end[R];
+    float us[(K - 1 + R) * V], direct[(half_k + R) * V], totals[blocks * V], u_totals[blocks * V];
+    Vector xs[K - 1 + R], next_x[R], next_dy[R];
     int row = place.first - round_up(K - 1, R);
-    Column<const T> newest = valid_column(x, p, 1, place, KEEP ? row : row + K - 1 - warm_up * R);
-    Column<const T> centre = valid_column(x, p, 1, place, row + half_k);
-    Column<const T> oldest = valid_column(x, p, 1, place, row);
+    Column<const T> newest = valid_column(x, p, 1, place, row);
     Column<const T> from_dy = valid_column(dy, p, 0, place, row + half_k);
     Column<T> to = valid_column(dx, p, 2, place, place.first);
-    Column<T> parked = valid_column(dx, p, 2, place, place.first - (round_up(K - 1, R) - half_k) % R);
     fill_zero<(K - 1) * V>(us);
-    fill_zero<(park ? R : half_k) * V>(direct);
+    fill_zero<half_k * V>(direct);
     fill_zero<blocks * V>(totals);
     fill_zero<blocks * V>(u_totals);
     float values[R * V], sums[R * V];
-    if (KEEP) {
-        constexpr int first = (K - 1) % R;
-        if (first > 0) read_any<V, first == 0 ? 1 : first>(newest, p, place, row, true, xs);
+    constexpr int first = (K - 1) % R;
+    if (first > 0) read_any<V, first == 0 ? 1 : first>(newest, p, place, row, true, xs);
 #pragma unroll
-        for (int i = first; i < K - 1; i += R) read_any<V, R>(newest, p, place, row + i, true, xs + i);
+    for (int i = first; i < K - 1; i += R) read_any<V, R>(newest, p, place, row + i, true, xs + i);
 #pragma unroll
-        for (int i = 0; i < K - 1; ++i) xs[i] = place.inside ? xs[i] : Vector(T(0.0f));
+    for (int i = 0; i < K - 1; ++i) xs[i] = place.inside ? xs[i] : Vector(T(0.0f));
 #pragma unroll
-        for (int i = K - 1 - warm_up * R; i < K - 1; i += R) {
+    for (int i = K - 1 - warm_up * R; i < K - 1; i += R) {
 #pragma unroll
-            for (int r = 0; r < R; ++r) next_x[r] = i + r >= 0 ? xs[i + r] : Vector(T(0.0f));
-            take_rows<V, R, T>(place, false, next_x, values);
-            add_rows<Squares, K, V, R>(values, totals, sums);
-        }
-    } else {
-        for (int step = warm_up; step > 0; --step) {
-            read_any<V, R>(newest, p, place, row + K - 1 - step * R, true, next_x);
-            take_rows<V, R, T>(place, true, next_x, values);
-            add_rows<Squares, K, V, R>(values, totals, sums);
-        }
-        read_any<V, R>(oldest, p, place, row, true, next_end);
+        for (int r = 0; r < R; ++r) next_x[r] = i + r >= 0 ? xs[i + r] : Vector(T(0.0f));
+        take_rows<V, R, T>(place, false, next_x, values);
+        add_rows<Squares, K, V, R>(values, totals, sums);
     }
     read_next<K, V, R>(newest, from_dy, p, place, row + K - 1, true, next_x, next_dy);
     for (; row < place.last; row += R) {
@@ -230,45 +216,32 @@ METAL_FUNC void gradient_walk(device const T *dy, device const T *x, device T *d
 #pragma unroll
         for (int r = 0; r < R; ++r) {
             slopes[r] = next_dy[r];
-            if (KEEP) xs[K - 1 + r] = next_x[r];
+            xs[K - 1 + r] = next_x[r];
         }
 #pragma unroll
         for (int r = 0; r < R; ++r) {
-            end[r] = KEEP ? xs[r] : next_end[r];
-            if (KEEP) middle[r] = xs[half_k + r];
+            end[r] = xs[r];
+            middle[r] = xs[half_k + r];
         }
-        take_rows<V, R, T>(place, !KEEP, end, old);
+        take_rows<V, R, T>(place, false, end, old);
         read_next<K, V, R>(newest, from_dy, p, place, row + R + K - 1, more, next_x, next_dy);
-        if (!KEEP) read_any<V, R>(oldest, p, place, row + R, more, next_end);
         span_sums<Squares, K, V, R>(old, values, totals, sums);
-        if (!KEEP) read_any<V, R>(centre, p, place, row + half_k, true, middle);
         rows.sum(sums, out);
-        thread float *later = park ? direct : direct + half_k * V;
-        gradient_terms<V, R, T>(p, place, row + half_k, out, slopes, middle, us + (K - 1) * V, later);
-        if (park && row + half_k + R > place.first) write_any<V, R>(parked, p, place, row + half_k, later);
+        gradient_terms<V, R, T>(p, place, row + half_k, out, slopes, middle, us + (K - 1) * V, direct + half_k * V);
         span_sums<Values, K, V, R>(us, us + (K - 1) * V, u_totals, sums);
         if (row >= place.first) { // the same for all threads
-            if (park) {
-                Column<const T> from = {to.at, to.row, to.column};
-#pragma unroll
-                for (int r = 0; r < R; ++r)
-                    read_edge<V, 1>(from, p, place, row + r, place.owned && row + r < place.last, end + r);
-            }
             rows.sum(sums, out);
+            if (!margins_are_simdgroups || place.owned) {
 #pragma unroll
-            for (int i = 0; i < R * V; ++i)
-                out[i] = fma(-p.factor * old[i], out[i], park ? Neighbours<T, V>::get(end[i / V], i % V) : direct[i]);
-            write_any<V, R>(to, p, place, row, out);
+                for (int i = 0; i < R * V; ++i) out[i] = fma(-p.factor * old[i], out[i], direct[i]);
+                write_any<V, R>(to, p, place, row, out);
+            }
         }
 #pragma unroll
         for (int i = 0; i < (K - 1) * V; ++i) us[i] = us[i + R * V];
-        if (!park) {
 #pragma unroll
-            for (int i = 0; i < half_k * V; ++i) direct[i] = direct[i + R * V];
-        }
-        if (KEEP) {
+        for (int i = 0; i < half_k * V; ++i) direct[i] = direct[i + R * V];
 #pragma unroll
-            for (int i = 0; i < K - 1; ++i) xs[i] = xs[i + R];
-        }
+        for (int i = 0; i < K - 1; ++i) xs[i] = xs[i + R];
     }
 }

@@ -7,6 +7,7 @@
 #define SPATIAL_BATCH_AXES 4
 #define SPATIAL_IMAGES 3
 #define SPATIAL_THREADS 256  // of a threadgroup, in kernels that work element by element
+#define SPATIAL_SIMD_WIDTH 32 // threads of a simdgroup
 #define SPATIAL_SIMDGROUPS 4 // of a threadgroup, in kernels where each works on its own
 #define SPATIAL_SMALL_EACH 4 // elements of a thread, in kernels that take small planes whole
 #define SPATIAL_SMALL (SPATIAL_SMALL_EACH * SPATIAL_THREADS)

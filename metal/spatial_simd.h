@@ -11,7 +11,6 @@ template <int V> METAL_FUNC Place simd_place(constant SpatialParams &p, int task
 // Window sums along R rows, V columns to a lane, across the lanes of a
 // simdgroup.
 template <int K, int V, int R> struct SimdRows {
-    enum : bool { apart = false };
     METAL_FUNC void sum(thread const float *v, thread float *sums) {
 #pragma unroll
         for (int r = 0; r < R; ++r) simd_row_sums<K, V>(v + r * V, sums + r * V);
@@ -37,5 +36,5 @@ spatial_gradient_simd(device const T *dy [[buffer(0)]], device const T *x [[buff
     const int task = int(group * SPATIAL_SIMDGROUPS + simdgroup);
     if (task >= p.tasks) return;
     SimdRows<K, V, R> rows;
-    gradient_walk<K, V, R, true>(dy, x, dx, p, simd_place<V>(p, task, int(lane)), rows);
+    gradient_walk<K, V, R>(dy, x, dx, p, simd_place<V>(p, task, int(lane)), rows);
 }

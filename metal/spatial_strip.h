@@ -1,14 +1,12 @@
 // Strips of one threadgroup, for larger odd square windows: sums along the rows
 // in threadgroup memory, where a thread adds up some neighbouring windows of
-// one row.
+// one row, or a simdgroup all those of a row.
 #pragma once
-#include "spatial_gradient_walk.h"
+#include "spatial_gradient_long.h"
 
 // The pitch of rows in threadgroup memory: an odd number of float4s, so that neighbouring threads, which read float4s
 // of different rows, find them in different banks.
 constexpr int strip_pitch(int width) { return width / 4 % 2 == 0 ? width + 4 : width + 8; }
-// Before and after the rows that are read lies what windows that leave the strip are given.
-constexpr int strip_floats(int k, int width, int rows) { return 2 * rows * strip_pitch(width) + 2 * round_up(k, 4); }
 
 // Eight neighbouring threads read at a time: of 4 rows, and of windows that must be 4 float4s apart.
 template <int R, int EACH> METAL_FUNC int strip_turn(int turn) {
@@ -20,13 +18,14 @@ template <int R, int EACH> METAL_FUNC int strip_turn(int turn) {
 // them only some of the threads have work. Windows that leave the strip are
 // given what lies in memory beside its rows.
 template <int K, int V, int R, int WIDTH, int EACH> struct StripRows {
-    enum : bool { apart = false };
     threadgroup float4 *memory;
     int thread_index;
 
     typedef typename Neighbours<float, V>::type Vector;
     enum : int { pitch = strip_pitch(WIDTH), before = round_up(K / 2, 4) };
     enum : int { threads = WIDTH / V, tasks = R * (WIDTH / EACH) };
+    // Before and after the rows that are read lies what windows that leave the strip are given.
+    enum : int { floats = 2 * R * pitch + 2 * round_up(K, 4) };
     static_assert(WIDTH % EACH == 0 && EACH % 4 == 0 && int(tasks) <= int(threads), "a thread sums EACH windows");
 
     // Rows in threadgroup memory, two images of them.
@@ -35,7 +34,9 @@ template <int K, int V, int R, int WIDTH, int EACH> struct StripRows {
     }
     // What lies around the rows is read with them, though for no window that is used; nothing else writes there. Once
     // is enough, before sum().
-    METAL_FUNC void clear_margins() {
+    METAL_FUNC void begin(threadgroup float4 *some_memory, int index) {
+        memory = some_memory;
+        thread_index = index;
         constexpr int first = before / 4, row = (pitch - WIDTH) / 4, last = round_up(K, 4) / 4;
         for (int i = thread_index; i < first + R * row + last; i += threads) {
             const int r = (i - first) / row;
@@ -101,23 +102,98 @@ template <int K, int V, int R, int WIDTH, int EACH> struct StripRows {
     }
 };
 
+// The same for large windows, of which the neighbours of a thread would read most terms again: a simdgroup takes a
+// whole row, `each` columns a lane, and leaves in their places the sums over the windows that begin there. What begins
+// near the row's end goes on at its beginning: only for columns that other strips write, or beside the image.
+template <int K, int R, int WIDTH> struct WideRows {
+    threadgroup float4 *memory;
+    int thread_index;
+    int turn; // which of two images is next: while one is read, the other may be written
+
+    enum : int { floats = 2 * R * WIDTH, each = WIDTH / SPATIAL_SIMD_WIDTH };
+    static_assert(WIDTH >= R * SPATIAL_SIMD_WIDTH, "there is a simdgroup for each row");
+    static_assert(each % 8 == 4, "eight lanes read float4s from different banks of memory at a time");
+
+    METAL_FUNC void begin(threadgroup float4 *some_memory, int index) {
+        memory = some_memory;
+        thread_index = index;
+        turn = 0;
+    }
+    METAL_FUNC void sum(thread const float *v, thread float *sums) {
+        threadgroup float *image = (threadgroup float *)memory + turn * (R * WIDTH);
+        turn ^= 1;
+#pragma unroll
+        for (int r = 0; r < R; ++r) image[r * WIDTH + thread_index] = v[r];
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+        const int row = thread_index / SPATIAL_SIMD_WIDTH, lane = thread_index % SPATIAL_SIMD_WIDTH;
+        if (row < R) sum_row((threadgroup float4 *)(image + row * WIDTH + lane * each));
+        threadgroup_barrier(mem_flags::mem_threadgroup);
+        const int first = thread_index - K / 2; // where the column's window begins
+        threadgroup const float *from = image + (first < 0 ? first + WIDTH : first);
+#pragma unroll
+        for (int r = 0; r < R; ++r) sums[r] = from[r * WIDTH];
+    }
+
+  private:
+    METAL_FUNC void sum_row(threadgroup float4 *columns) {
+        float v[each], s[each];
+#pragma unroll
+        for (int q = 0; q < each / 4; ++q) {
+            const float4 f = columns[q];
+            v[4 * q] = f.x;
+            v[4 * q + 1] = f.y;
+            v[4 * q + 2] = f.z;
+            v[4 * q + 3] = f.w;
+        }
+        simd_window_sums<K, each>(v, s);
+#pragma unroll
+        for (int q = 0; q < each / 4; ++q) columns[q] = float4(s[4 * q], s[4 * q + 1], s[4 * q + 2], s[4 * q + 3]);
+    }
+};
+
 template <typename T, int K, int V, int R, int WIDTH, int EACH>
 kernel void spatial_forward_strip(device const T *x [[buffer(0)]], device T *y [[buffer(1)]],
                                   constant SpatialParams &p [[buffer(2)]], uint group [[threadgroup_position_in_grid]],
                                   uint thread_index [[thread_index_in_threadgroup]]) {
-    threadgroup float4 memory[strip_floats(K, WIDTH, R) / 4];
-    StripRows<K, V, R, WIDTH, EACH> rows = {memory, int(thread_index)};
-    rows.clear_margins();
+    typedef StripRows<K, V, R, WIDTH, EACH> Rows;
+    threadgroup float4 memory[Rows::floats / 4];
+    Rows rows;
+    rows.begin(memory, int(thread_index));
     forward_walk<K, V, R>(x, y, p, place_of(p, int(group), 1, 0, int(thread_index), V), rows);
 }
+
+// The gradient's strips by the size of their windows.
+template <bool WIDE, int K, int V, int R, int WIDTH, int EACH> struct GradientRows {
+    typedef StripRows<K, V, R, WIDTH, EACH> type;
+};
+template <int K, int R, int WIDTH, int EACH> struct GradientRows<true, K, 1, R, WIDTH, EACH> {
+    typedef WideRows<K, R, WIDTH> type;
+};
+template <bool LONG> struct GradientStrip {
+    template <int K, int V, int R, typename T, typename Rows>
+    METAL_FUNC static void walk(device const T *dy, device const T *x, device T *dx, constant SpatialParams &p,
+                                Place place, thread Rows &rows) {
+        gradient_walk<K, V, R>(dy, x, dx, p, place, rows);
+    }
+};
+template <> struct GradientStrip<true> {
+    template <int K, int V, int R, typename T, typename Rows>
+    METAL_FUNC static void walk(device const T *dy, device const T *x, device T *dx, constant SpatialParams &p,
+                                Place place, thread Rows &rows) {
+        static_assert(V == 1, "the long walk takes one column");
+        gradient_long_walk<K, R>(dy, x, dx, p, place, rows);
+    }
+};
 
 template <typename T, int K, int V, int R, int WIDTH, int EACH>
 kernel void spatial_gradient_strip(device const T *dy [[buffer(0)]], device const T *x [[buffer(1)]],
                                    device T *dx [[buffer(2)]], constant SpatialParams &p [[buffer(3)]],
                                    uint group [[threadgroup_position_in_grid]],
                                    uint thread_index [[thread_index_in_threadgroup]]) {
-    threadgroup float4 memory[strip_floats(K, WIDTH, R) / 4];
-    StripRows<K, V, R, WIDTH, EACH> rows = {memory, int(thread_index)};
-    rows.clear_margins();
-    gradient_walk<K, V, R, (K < 60)>(dy, x, dx, p, place_of(p, int(group), 1, 0, int(thread_index), V), rows);
+    typedef typename GradientRows<(K > 16), K, V, R, WIDTH, EACH>::type Rows;
+    threadgroup float4 memory[Rows::floats / 4];
+    Rows rows;
+    rows.begin(memory, int(thread_index));
+    const Place place = place_of(p, int(group), 1, 0, int(thread_index), V);
+    GradientStrip<(K > 48)>::template walk<K, V, R>(dy, x, dx, p, place, rows);
 }

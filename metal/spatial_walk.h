@@ -13,6 +13,7 @@
 // Where a thread works.
 struct Place {
     int plane, column; // the thread's first column
+    int turn;          // of the thread in its strip
     int first, last;   // rows that its strip writes
     bool inside,
         owned; // the thread's columns are in the image; its strip writes them
@@ -24,6 +25,7 @@ METAL_FUNC Place place_of(constant SpatialParams &p, int task, int planes_each, 
     const int strip = task % p.strips, segment = task / p.strips % p.segments, planes = task / p.strips / p.segments;
     const int plane = planes * planes_each + which;
     Place place;
+    place.turn = turn;
     place.column = (strip * p.strip_outputs - p.strip_margin + turn) * columns;
     place.first = segment * p.segment;
     place.last = min(place.first + p.segment, p.height);
@@ -37,13 +39,11 @@ METAL_FUNC Place place_of(constant SpatialParams &p, int task, int planes_each, 
 template <typename T, int V> struct Neighbours {
     typedef vec<T, V> type;
     METAL_FUNC static float get(thread const type &v, int c) { return float(v[c]); }
-    METAL_FUNC static T get_stored(thread const type &v, int c) { return v[c]; }
     METAL_FUNC static void set(thread type &v, int c, T value) { v[c] = value; }
 };
 template <typename T> struct Neighbours<T, 1> {
     typedef T type;
     METAL_FUNC static float get(thread const type &v, int) { return float(v); }
-    METAL_FUNC static T get_stored(thread const type &v, int) { return v; }
     METAL_FUNC static void set(thread type &v, int, T value) { v = value; }
 };
 
@@ -60,25 +60,6 @@ METAL_FUNC Column<T> column_of(device T *image, constant SpatialParams &p, int w
     c.column = p.image[which].column;
     c.at = image + plane_offset(p, which, place.plane) + c.column * max(place.column, 0) + c.row * row;
     return c;
-}
-
-// All V columns of one row: side by side, or APART (interleaved channels).
-template <int V, bool APART, typename T>
-METAL_FUNC typename Neighbours<T, V>::type read_all(device const T *at, long step) {
-    if (!APART) return *(device const typename Neighbours<T, V>::type *)at;
-    typename Neighbours<T, V>::type v;
-#pragma unroll
-    for (int c = 0; c < V; ++c) Neighbours<T, V>::set(v, c, at[step * c]);
-    return v;
-}
-template <int V, bool APART, typename T>
-METAL_FUNC void write_all(device T *at, long step, typename Neighbours<T, V>::type v) {
-    if (!APART) {
-        *(device typename Neighbours<T, V>::type *)at = v;
-    } else {
-#pragma unroll
-        for (int c = 0; c < V; ++c) at[step * c] = Neighbours<T, V>::get_stored(v, c);
-    }
 }
 
 // Those of one row that are in the image, in pairs or one by one; the others are zero.
@@ -103,23 +84,22 @@ METAL_FUNC typename Neighbours<T, V>::type read_some(device const T *at, long st
 // to the rows after them. What is read ahead of its use stays a T: a conversion
 // to float would wait for it. The branches are the same for the whole
 // simdgroup.
-template <int V, int R, bool APART, typename T>
+template <int V, int R, typename T>
 METAL_FUNC void read_rows(thread Column<const T> &from, constant SpatialParams &p, Place place, int row, bool wanted,
                           thread typename Neighbours<T, V>::type *v) {
     typedef typename Neighbours<T, V>::type Vector;
     device const T *at = from.at;
     from.at += from.row * R;
     wanted = wanted && place.inside;
-    const bool together = p.aligned == (APART ? SPATIAL_APART : V);
+    const bool together = p.aligned == V;
     if (together && row >= 0 && row + R <= p.height) {
 #pragma unroll
-        for (int r = 0; r < R; ++r, at += from.row)
-            v[r] = wanted ? read_all<V, APART, T>(at, from.column) : Vector(T(0.0f));
+        for (int r = 0; r < R; ++r, at += from.row) v[r] = wanted ? *(device const Vector *)at : Vector(T(0.0f));
     } else if (together) {
 #pragma unroll
         for (int r = 0; r < R; ++r, at += from.row) {
             const bool inside = wanted && uint(row + r) < uint(p.height);
-            v[r] = inside ? read_all<V, APART, T>(at, from.column) : Vector(T(0.0f));
+            v[r] = inside ? *(device const Vector *)at : Vector(T(0.0f));
         }
     } else {
 #pragma unroll
@@ -131,18 +111,19 @@ METAL_FUNC void read_rows(thread Column<const T> &from, constant SpatialParams &
 }
 
 // R rows from `row` on, but none from place.last on; steps down to the rows after them.
-template <int V, int R, bool APART, typename T>
+template <int V, int R, typename T>
 METAL_FUNC void write_rows(thread Column<T> &to, constant SpatialParams &p, Place place, int row,
                            thread const float *v) {
+    typedef typename Neighbours<T, V>::type Vector;
     device T *at = to.at;
     to.at += to.row * R;
-    if (p.aligned == (APART ? SPATIAL_APART : V)) {
+    if (p.aligned == V) {
 #pragma unroll
         for (int r = 0; r < R; ++r, at += to.row) {
-            typename Neighbours<T, V>::type out;
+            Vector out;
 #pragma unroll
             for (int c = 0; c < V; ++c) Neighbours<T, V>::set(out, c, T(v[r * V + c]));
-            if (place.owned && row + r < place.last) write_all<V, APART, T>(at, to.column, out);
+            if (place.owned && row + r < place.last) *(device Vector *)at = out;
         }
         return;
     }
@@ -174,13 +155,13 @@ METAL_FUNC void keep_rows(thread const typename Neighbours<T, V>::type *next, th
 }
 
 // The blocks before the newest of the first step.
-template <int K, int V, int R, bool APART, typename T>
+template <int K, int V, int R, typename T>
 METAL_FUNC void first_blocks(thread Column<const T> &from, constant SpatialParams &p, Place place, int row,
                              thread float *rows, thread float *totals) {
 #pragma unroll
     for (int b = 0; b < Blocks<K, R>::count - 1; ++b) {
         typename Neighbours<T, V>::type next[R];
-        read_rows<V, R, APART>(from, p, place, row + b * R, true, next);
+        read_rows<V, R>(from, p, place, row + b * R, true, next);
 #pragma unroll
         for (int c = 0; c < V; ++c) {
             float total = 0.0f;
@@ -205,11 +186,11 @@ METAL_FUNC void forward_walk(device const T *x, device T *y, constant SpatialPar
     int row = place.first;
     Column<const T> from = column_of(x, p, 0, place, row + half_k - newest);
     Column<T> to = column_of(y, p, 1, place, row);
-    first_blocks<K, V, R, Rows::apart>(from, p, place, row + half_k - newest, xs, totals);
-    read_rows<V, R, Rows::apart>(from, p, place, row + half_k, true, next);
+    first_blocks<K, V, R>(from, p, place, row + half_k - newest, xs, totals);
+    read_rows<V, R>(from, p, place, row + half_k, true, next);
     for (; row < place.last; row += R) {
         keep_rows<K, V, R, T>(next, xs);
-        read_rows<V, R, Rows::apart>(from, p, place, row + R + half_k, row + R < place.last, next);
+        read_rows<V, R>(from, p, place, row + R + half_k, row + R < place.last, next);
         float sums[R * V], out[R * V];
         column_sums<Squares, K, V, R>(xs, xs + newest * V, totals, sums);
         rows.sum(sums, out);
@@ -218,7 +199,7 @@ METAL_FUNC void forward_walk(device const T *x, device T *y, constant SpatialPar
         powers<R * V>(p, out, out);
 #pragma unroll
         for (int i = 0; i < R * V; ++i) out[i] *= xs[(newest - half_k) * V + i];
-        write_rows<V, R, Rows::apart>(to, p, place, row, out);
+        write_rows<V, R>(to, p, place, row, out);
         age_rows<K, V, R>(xs);
         age_totals<K, V, R>(totals);
     }

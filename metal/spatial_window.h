@@ -128,6 +128,35 @@ METAL_FUNC float from_lane(float value, int distance) {
                           : simd_shuffle_rotate_up(value, ushort(-distance));
 }
 
+// Each lane holds N neighbouring columns v of a row as long as the simdgroup: sums[j] is the sum over K columns from
+// the lane's column j on, around the row's end. A window is the end of the lane's columns, whole lanes, whose totals
+// are shared by the windows, and the beginning of one more.
+template <int K, int N> METAL_FUNC void simd_window_sums(thread const float *v, thread float *sums) {
+    static_assert(N <= K, "a window holds all of a lane");
+    constexpr int beyond = K - N, whole = beyond / N; // lanes in window 0, beside its own and the one it ends in
+    float first[N + 1];                               // sums of the first n columns
+    first[0] = 0.0f;
+    first[1] = v[0];
+#pragma unroll
+    for (int n = 2; n <= N; ++n) first[n] = first[n - 1] + v[n - 1];
+    float common = 0.0f;
+#pragma unroll
+    for (int d = 1; d <= whole; ++d) common = d == 1 ? from_lane(first[N], d) : common + from_lane(first[N], d);
+    const float next = from_lane(first[N], whole + 1), common_1 = whole == 0 ? next : common + next;
+    float last = 0.0f; // sum of the columns from j on
+#pragma unroll
+    for (int j = N - 1; j >= 0; --j) {
+        const int lanes = (beyond + j) / N, part = (beyond + j) % N;
+        last = j == N - 1 ? v[j] : v[j] + last;
+        float rest = lanes > whole ? common_1 : common;
+        if (part > 0) {
+            const float end = from_lane(first[part], lanes + 1);
+            rest = lanes == 0 ? end : rest + end;
+        }
+        sums[j] = lanes + part == 0 ? last : last + rest;
+    }
+}
+
 // Each lane holds V neighbouring columns v: sums[j] is the sum over columns j -
 // K / 2 .. j + K / 2 (K odd). A window is whole lanes, whose totals are shared
 // by the windows, and parts of a lane at both ends.

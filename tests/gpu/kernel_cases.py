@@ -215,6 +215,18 @@ def narrow():
         )
 
 
+def wide():
+    """The gradient of large windows in strips whose margins are whole simdgroups: images as wide as a strip, and wider."""
+    layouts = itertools.cycle(["nchw", "padded", "odd", "strided"])
+    betas = itertools.cycle([(0.75, 1.1), (5.0, 1.0), (-1.0, 2.0), (0.5, 0.3)])
+    for k, width in itertools.product((31, 63), (256, 320, 322, 323, 354, 355, 641, 1001)):
+        (beta, delta), name = next(betas), next(layouts)
+        operation = Operation(
+            "gradient", (k, k), 1.3, beta, delta, design="strip", aligned=name != "odd", concurrency=4096
+        )
+        yield Case(operation, (1, 1, 75, width), name)
+
+
 def small():
     """Small planes, several to a threadgroup, with every window, edge and pass that they take."""
     table = [
@@ -386,6 +398,7 @@ def every():
     yield from cut()
     yield from simd()
     yield from strips()
+    yield from wide()
     yield from narrow()
     yield from small()
     yield from planes()

@@ -36,8 +36,8 @@ forward strip 63: 1 8 256 16, 1 8 256 8
 gradient simd 5: 2 4, 4 2, 4 4
 gradient strip 9: 1 8 256 16, 2 8 256 16, 2 4 256 8
 gradient strip 15: 1 8 256 16, 2 8 256 16, 2 8 384 16
-gradient strip 31: 1 8 384 12, 1 8 384 16, 1 8 384 8
-gradient strip 63: 1 8 384 12, 1 8 384 16
+gradient strip 31: 1 10 384 12, 1 8 384 12
+gradient strip 63: 1 8 384 12, 1 7 384 12
 forward interleaved 3: 1 2 4 8 56, 4 2 1 16 56, 2 2 2 16 56
 gradient interleaved 3: 4 2 1 16 56, 2 2 2 8 56, 2 2 1 16 56
 forward interleaved 5: 1 2 4 8 56, 4 2 1 16 56, 2 2 2 16 56
