@@ -6,12 +6,16 @@
 
 #define SPATIAL_BATCH_AXES 4
 #define SPATIAL_IMAGES 3
-#define SPATIAL_THREADS 256  // of a threadgroup, in kernels that work element by element
+#define SPATIAL_THREADS 256   // of a threadgroup, in kernels that work element by element
 #define SPATIAL_SIMD_WIDTH 32 // threads of a simdgroup
-#define SPATIAL_SIMDGROUPS 4 // of a threadgroup, in kernels where each works on its own
-#define SPATIAL_SMALL_EACH 4 // elements of a thread, in kernels that take small planes whole
+#define SPATIAL_SIMDGROUPS 4  // of a threadgroup, in kernels where each works on its own
+#define SPATIAL_SMALL_EACH 4  // elements of a thread, in kernels that take small planes whole
 #define SPATIAL_SMALL (SPATIAL_SMALL_EACH * SPATIAL_THREADS)
 #define SPATIAL_PLANES 32 // planes of a threadgroup, in kernels for planes of a known size
+// The gradient in strips of a threadgroup: a simdgroup sums whole rows of larger windows than the one, which have
+// margins of whole simdgroups, and rows of x are read again in larger windows than the other.
+#define SPATIAL_WIDE 16
+#define SPATIAL_LONG 48
 #define SPATIAL_TILE_BITS 12
 #define SPATIAL_TILE (1 << SPATIAL_TILE_BITS) // floats of threadgroup memory where window sums are added up
 

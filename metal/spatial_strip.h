@@ -190,10 +190,10 @@ kernel void spatial_gradient_strip(device const T *dy [[buffer(0)]], device cons
                                    device T *dx [[buffer(2)]], constant SpatialParams &p [[buffer(3)]],
                                    uint group [[threadgroup_position_in_grid]],
                                    uint thread_index [[thread_index_in_threadgroup]]) {
-    typedef typename GradientRows<(K > 16), K, V, R, WIDTH, EACH>::type Rows;
+    typedef typename GradientRows<(K > SPATIAL_WIDE), K, V, R, WIDTH, EACH>::type Rows;
     threadgroup float4 memory[Rows::floats / 4];
     Rows rows;
     rows.begin(memory, int(thread_index));
     const Place place = place_of(p, int(group), 1, 0, int(thread_index), V);
-    GradientStrip<(K > 48)>::template walk<K, V, R>(dy, x, dx, p, place, rows);
+    GradientStrip<(K > SPATIAL_LONG)>::template walk<K, V, R>(dy, x, dx, p, place, rows);
 }

@@ -224,7 +224,7 @@ class Builder {
         p.aligned = together();
         // The gradient's margins for large windows are whole simdgroups, which leave out what they do not need.
         const int32_t twice = int32_t(ceil_div(w.k - 1, w.columns));
-        const int32_t margin = w.k > 16 ? int32_t(ceil_div(twice, simd_width)) * simd_width : twice;
+        const int32_t margin = w.k > SPATIAL_WIDE ? int32_t(ceil_div(twice, simd_width)) * simd_width : twice;
         set_strips(p, lanes, w.columns, is_gradient() ? margin : reach, lanes);
         if (ceil_div(p.width, w.columns) + 2 * reach <= lanes) { // the whole width, with zeros on both sides
             p.strip_margin = reach;

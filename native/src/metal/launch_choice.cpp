@@ -166,7 +166,9 @@ std::optional<Walk> find_walk(Design design, const Problem &problem, const Spati
 // threads run at a time follows from them.
 int32_t registers(const Walk &w) {
     const int32_t kept = int32_t(ceil_div(w.k - 1, w.rows) + 1) * w.rows, reading = 2 * w.rows;
-    const int32_t rows = w.pass == SN_GRADIENT ? 2 * kept + w.k / 2 + w.rows + 2 * reading : kept + reading;
+    int32_t rows = kept + reading;
+    if (w.pass == SN_GRADIENT)
+        rows = w.k > SPATIAL_LONG ? kept + 9 * w.rows : 2 * kept + w.k / 2 + w.rows + 2 * reading;
     return std::min(255, 24 + rows * w.columns * w.channels);
 }
 
