@@ -216,7 +216,7 @@ def narrow():
 
 
 def wide():
-    """The gradient of large windows in strips whose margins are whole simdgroups: images as wide as a strip, and wider."""
+    """The gradient of large windows in strips whose margins are whole simdgroups, narrower and wider images."""
     layouts = itertools.cycle(["nchw", "padded", "odd", "strided"])
     betas = itertools.cycle([(0.75, 1.1), (5.0, 1.0), (-1.0, 2.0), (0.5, 0.3)])
     for k, width in itertools.product((31, 63), (256, 320, 322, 323, 354, 355, 641, 1001)):
