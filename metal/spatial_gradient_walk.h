@@ -180,7 +180,8 @@ template <int K, int V, int R, typename T, typename Rows>
 METAL_FUNC void gradient_walk(device const T *dy, device const T *x, device T *dx, constant SpatialParams &p,
                               Place place, thread Rows &rows) {
     constexpr int half_k = K / 2, blocks = Span<K, R>::blocks, warm_up = Span<K, R>::warm_up;
-    constexpr bool margins_are_simdgroups = K > SPATIAL_WIDE; // threads without results are not worth a branch otherwise
+    constexpr bool margins_are_simdgroups =
+        K > SPATIAL_WIDE; // threads without results are not worth a branch otherwise
     typedef typename Neighbours<T, V>::type Vector;
     // The oldest rows are row - half_k on in us, row on in direct and xs.
     float us[(K - 1 + R) * V], direct[(half_k + R) * V], totals[blocks * V], u_totals[blocks * V];
