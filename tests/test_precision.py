@@ -85,6 +85,28 @@ def test_jump_in_scale(height, dtype, device):
     assert error[n // 2 :].max() <= limit
 
 
+@pytest.mark.parametrize("beta", [0.75, 1.0, 5.0])
+@pytest.mark.parametrize("width", [40, 56, 200])
+@each_dtype
+def test_rows_of_every_size(dtype, width, beta, device):
+    """Rows near delta, of T beyond 2^16 and beyond 2^31 delta, in turns: each has its result by itself."""
+    sizes = [1.0, 600.0, 3e5, 1.0, 600.0, 600.0, 3e5, 3e5, 600.0, 1.0, 3e5, 600.0]
+    if np.dtype(dtype).name == "float16":
+        sizes = [min(size, 1e4) for size in sizes]
+    case = Case(shape=(len(sizes), width), kernel_size=(1, 5), alpha=1.0, beta=beta, delta=1.0)
+    x = (case.values(FLOAT64, 1) * np.array(sizes)[:, None]).astype(dtype)
+    grad_y = case.values(dtype, 2)
+    norm = case.norm(device)
+    y, grad_x = norm(x), norm.gradient(grad_y, x)
+    for i in range(len(sizes)):
+        assert y[i].tobytes() == norm(x[i : i + 1]).tobytes()
+        assert grad_x[i].tobytes() == norm.gradient(grad_y[i : i + 1], x[i : i + 1]).tobytes()
+    if np.dtype(dtype).itemsize >= 4:
+        constant, factor = tolerance(dtype).forward_ulp
+        normal = np.abs(case.forward(x)) > np.finfo(dtype).tiny
+        assert ulp(y, case.forward(x))[normal].max() <= constant + factor * beta
+
+
 # One strange sample stays in its windows ----------------------------------------------------------------------
 
 

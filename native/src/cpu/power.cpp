@@ -228,6 +228,10 @@ template <class T> void make(double exponent, double floor, PowerTable<T> &t) {
         rounded = T(exact.high);
         t.exponent_error[(e + B::bias) & 31] = T(((exact - Pair(double(rounded))) / exact).high);
     }
+    const int near = count < 16 ? count : 16;
+    for (int e = 0; e < 16; ++e) t.near_power[e] = T(0);
+    for (int e = first; e < first + near; ++e) t.near_power[(e + B::bias) & 15] = t.exponent_power[(e + B::bias) & 31];
+    t.near_bits = bits_of_power_of_two<T>(first + near);
     t.fast = known && count > 0;
     t.least_bits = bits_of_power_of_two<T>(first);
     t.bound_bits = bits_of_power_of_two<T>(first + count);

@@ -28,12 +28,14 @@ template <class T> struct PowerTable {
     alignas(64) T segment_error[16];  // what its rounding left out, as a fraction of it
     alignas(64) T exponent_power[32]; // 2^(-b e) at (e + bias) & 31, for e of the fast range
     alignas(64) T exponent_error[32]; // likewise
+    alignas(64) T near_power[16];     // the first 16 of exponent_power, at (e + bias) & 15
     alignas(64) T segment_log[16];    // -ln(segment)
     alignas(64) T q[max_terms];       // zero beyond `terms`
     T log_q[max_terms];               // ln(1 + s) = s * log_q(s)
     T exp2_q[max_terms];              // 2^f, |f| <= 1/2
     T exponent_high, exponent_low;    // b, halved `squarings` times, in two parts
     Int least_bits, bound_bits;       // bits of the fast range's least T, and of the first T above it
+    Int near_bits;                    // likewise, of the first T above those of near_power
     int terms;                        // of q: 4, 5, 6, 16 (float); 10, 12, 16 (double)
     bool careful;                     // so small an exponent that the tables' rounding is made good
     int squarings;                    // large exponents: the result's square root is computed, so many times

@@ -36,6 +36,9 @@ template <class T> void keep_apart(SpatialScratch &s, int64_t columns, int64_t r
     s.pitch = s.lead + columns;
     for (int tries = 0; tries < page / step && !apart(s.pitch * size, row_bytes); ++tries) s.pitch += max_lanes;
 }
+// Rows that kernels take several at a time have no more samples than this.
+constexpr int64_t narrow = 4 * max_lanes;
+
 // Where everything stands in a thread's scratch, for pieces up to `width` columns.
 template <class T> void lay_out_scratch(SpatialJob<T> &job, const Problem &problem, int64_t width) {
     const bool exact = exact_gradient(problem), sums_only = problem.pass == SN_PARAMETER_GRADIENTS;
@@ -78,6 +81,10 @@ template <class T> void lay_out_scratch(SpatialJob<T> &job, const Problem &probl
     if (exact) {
         s.u_rows = job.reach.up + job.reach.down + batch_rows;
         s.g_rows = job.reach.up + batch_rows;
+        if (job.L <= narrow) { // whole batches, so that the rows of one stand side by side
+            s.u_rows = round_up(s.u_rows, batch_rows);
+            s.g_rows = round_up(s.g_rows, batch_rows);
+        }
         s.u_ring = rows(s.u_rows);
         s.g_ring = rows(s.g_rows);
         if (job.clamp) s.edge = rows(2);

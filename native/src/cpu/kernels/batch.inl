@@ -62,7 +62,7 @@ void clamp_sums(const SpatialJob<typename V::T> &job, const Values &values, int6
     auto rows_beyond = [&](int64_t times, int64_t row) {
         if (times == 0) return;
         over_columns<V>(columns.from - c0, columns.to - c0, [&](int64_t c, auto n) SN_LAMBDA {
-            const typename V::v extra = V::all(T(times)) * Values::first(values, row - first, c, n);
+            const typename V::v extra = V::all(T(times)) * Values::first(Values::item(values, row - first, c, n));
             for (int r = 0; r < batch_rows; ++r) V::store(sums + r * pitch + c, V::load(sums + r * pitch + c) + extra);
         });
     };

@@ -42,16 +42,22 @@ template <class V> SN_INLINE typename V::v mantissa_of(typename V::vi bits) {
 
 // T^-b for T in the fast range, any value elsewhere; the tables stand in registers where there are enough.
 // Careful: small exponents are promised so few ulp that the rounding of the tables must be made good.
-template <class V, int N, bool Careful = false> struct PowerFast {
+// Near: for the first 16 exponents of the range alone, where the target looks them up in less time.
+template <class V, int N, bool Careful = false, bool Near = false> struct PowerFast {
     typename V::Table16 segment, segment_power, segment_error;
-    typename V::Table32 exponent_power, exponent_error;
+    typename std::conditional<Near, typename V::Table16, typename V::Table32>::type exponent_power;
+    typename V::Table32 exponent_error;
     typename V::v q[N];
 
     explicit SN_LAMBDA PowerFast(const PowerTable<typename V::T> &p)
         : segment(V::table16(p.segment)), segment_power(V::table16(p.segment_power)),
-          segment_error(V::table16(p.segment_error)), exponent_power(V::table32(p.exponent_power)),
+          segment_error(V::table16(p.segment_error)), exponent_power(exponents(p)),
           exponent_error(V::table32(p.exponent_error)) {
         for (int i = 0; i < N; ++i) q[i] = V::all(p.q[i]);
+    }
+    SN_INLINE auto exponents(const PowerTable<typename V::T> &p) {
+        if constexpr (Near) return V::table16(p.near_power);
+        else return V::table32(p.exponent_power);
     }
     // X: V or Twice<V>.
     template <class X> SN_INLINE typename X::v of(const PowerFast &p, typename X::v t) {
@@ -63,9 +69,17 @@ template <class V, int N, bool Careful = false> struct PowerFast {
         if constexpr (Careful) {
             const typename X::v error = X::lookup(p.segment_error, j) + X::lookup(p.exponent_error, e);
             return X::fma(scale, X::fma(s, q, error), scale);
-        } else return X::fma(scale, s * q, scale);
+        } else return X::fma(scale * s, q, scale); // scale * s is there before q
     }
 };
+
+// The same for the first 16 exponents: `fast` itself where the target gains nothing by them.
+template <class V, int N, bool Careful> using PowerNear = PowerFast<V, N, Careful, V::near_exponents>;
+template <class V, int N, bool Careful>
+SN_INLINE decltype(auto) near_of(const PowerFast<V, N, Careful> &fast, const PowerTable<typename V::T> &p) {
+    if constexpr (V::near_exponents) return PowerNear<V, N, Careful>(p);
+    else return (fast);
+}
 
 // |t| = 2^e m with normal bits, also for subnormal t.
 template <class V> struct Normalized {
@@ -137,6 +151,10 @@ template <class V> SN_INLINE typename V::v power_general(const PowerTable<typena
 // Whether a lane of t left the fast range, as collected by V::max_unsigned over bits(t).
 template <class V> SN_INLINE bool left_range(const PowerTable<typename V::T> &p, typename V::vi seen) {
     return V::any_from(seen, p.bound_bits);
+}
+// The same for what the kernels' first attempt at a row takes.
+template <class V> SN_INLINE bool left_near(const PowerTable<typename V::T> &p, typename V::vi seen) {
+    return V::any_from(seen, V::near_exponents ? p.near_bits : p.bound_bits);
 }
 template <class V> SN_INLINE typename V::vi in_range(const PowerTable<typename V::T> &p, typename V::v t) {
     return V::below(V::subtract(V::bits(t), V::all_int(p.least_bits)), V::all_int(p.bound_bits - p.least_bits));

@@ -21,18 +21,18 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
 
     const PowerTable<T> &power = *job.power;
     using Fast = PowerFast<V, N, Careful>;
-    const Fast fast(power);
+    using Near = PowerNear<V, N, Careful>;
     // Large exponents multiply the error of T: there the rounding of scale, the same for all samples, is made good
     // (but not for an infinite sum, with which its rest would give nan).
     constexpr bool corrected = sizeof(T) == 4 && N > 5;
     const T scale = job.scale, scale_rest = job.scale_rest, delta = job.delta;
-    auto energy = [&](auto sum) SN_LAMBDA {
+    auto energy = [=](auto sum) SN_LAMBDA {
         using X = VectorOf<V, decltype(sum)>;
         auto rest = X::all(delta);
         if constexpr (corrected) rest = X::fma(X::all(scale_rest), X::lesser(sum, X::all(T(__FLT_MAX__))), rest);
         return X::fma(X::all(scale), sum, rest);
     };
-    bool general = !power.fast;
+    bool general = !power.fast, far = false; // the way that the last row needed
     for (int64_t i0 = floor_to_batch(piece.r0); i0 < piece.r1; i0 += batch_rows) {
         const int64_t first = i0 - reach.up;
         batch_pointers(job, x, first, vertical.rows(), zeros, rows);
@@ -40,30 +40,32 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
         vertical.run(squares, i0 / batch_rows, columns.from - piece.c0, columns.to - piece.c0);
         if (job.clamp) clamp_sums<V>(job, squares, first, piece.c0, {piece.c0, piece.c1}, columns, vertical.sums);
         const int64_t begin = larger(i0, piece.r0), end = smaller(i0 + batch_rows, piece.r1);
-        if (frequent_narrow<V, N> && !general && job.out.direct && n <= Horizontal<V>::narrow) {
+        if (frequent_narrow<V, N> && !general && !far && job.out.direct && !x.copied && n <= Horizontal<V>::narrow) {
             typename V::vi seen = V::all_int(0);
-            T *const ys = out.begin(out, begin).samples;
-            const int64_t height = job.out.height;
+            const Rows<const T> xs{x.row(begin), job.in[0].height};
+            const Rows<T> ys{out.begin(out, begin).samples, job.out.height};
             const bool known = Horizontal<V>::each_narrow(
-                horizontal, vertical.sums + (begin - i0) * layout.pitch, end - begin, n,
-                [&](int64_t r, int64_t c, auto lanes, auto sum) SN_LAMBDA {
-                    using X = VectorOf<V, decltype(sum)>;
-                    const typename X::v t = energy(sum);
-                    seen = greater_of<V>(seen, X::bits(t));
-                    const auto xs = [&](int64_t r) SN_LAMBDA { return rows[begin - first + r]; };
-                    const auto y = [&](int64_t r) SN_LAMBDA { return (T *)((char *)ys + r * height); };
-                    const typename X::v power = Fast::template of<X>(fast, t);
-                    store_rows<V, X>(y, r, c, load_rows<V, X>(xs, r, c, lanes) * power, lanes);
+                horizontal, vertical.sums + (begin - i0) * layout.pitch, end - begin, n, seen,
+                [=, table = &power](auto loop) SN_LAMBDA {
+                    const Near near(*table);
+                    loop([&](int64_t r, int64_t c, auto lanes, auto sum) SN_LAMBDA {
+                        using X = VectorOf<V, decltype(sum)>;
+                        const typename X::v t = energy(sum), p = Near::template of<X>(near, t);
+                        store_rows<V, X>(ys, r, c, load_rows<V, X>(xs, r, c, lanes) * p, lanes);
+                        return X::bits(t);
+                    });
                 });
-            if (known && !left_range<V>(power, seen)) continue;
+            if (known && !left_near<V>(power, seen)) continue;
         }
+        const Fast fast(power);
+        const Near &near = near_of<V, N, Careful>(fast, power);
         for (int64_t i = begin; i < end; ++i) {
             const T *const sums = vertical.sums + (i - i0) * layout.pitch;
             const T *const xs = rows[i - first];
             const Soon soon = x.soon(i + batch_rows + reach.down);
             const OutRow<T> ys = out.begin(out, i);
             typename V::vi seen = V::all_int(0);
-            if (!general)
+            if (!general && !far)
                 OutRow<T>::by_kind(ys, [&](auto halves) SN_LAMBDA {
                     Horizontal<V>::template each<frequent_wide<V, N> ? Loops::heavy : Loops::one>(
                         horizontal, sums, n, window, out.head(out, ys), [&](int64_t c, auto lanes, auto sum) SN_LAMBDA {
@@ -71,11 +73,24 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
                             Soon::prefetch<X>(soon, c);
                             const typename X::v t = energy(sum);
                             seen = greater_of<V>(seen, X::bits(t));
-                            const typename X::v y = load<X>(xs + c, lanes) * Fast::template of<X>(fast, t);
+                            const typename X::v y = load<X>(xs + c, lanes) * Near::template of<X>(near, t);
                             // Not nan where T is in range; where it is not, the row is made again.
                             OutRow<T>::template put_as<X, true>(halves, ys, c, y, lanes);
                         });
                 });
+            if constexpr (V::near_exponents)
+                if (!general && (far || left_near<V>(power, seen))) {
+                    seen = V::all_int(0);
+                    Horizontal<V>::template each<Loops::one>(
+                        horizontal, sums, n, window, out.head(out, ys), [&](int64_t c, auto lanes, auto sum) SN_LAMBDA {
+                            using X = VectorOf<V, decltype(sum)>;
+                            Soon::prefetch<X>(soon, c);
+                            const typename X::v t = energy(sum);
+                            seen = greater_of<V>(seen, X::bits(t));
+                            store<X>(ys.samples + c, load<X>(xs + c, lanes) * Fast::template of<X>(fast, t), lanes);
+                        });
+                    far = left_near<V>(power, seen);
+                }
             if (__builtin_expect(general || left_range<V>(power, seen), 0)) {
                 horizontal.run(sums, n, window);
                 typename V::vi outside = V::all_int(0);

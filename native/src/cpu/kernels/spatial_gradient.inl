@@ -76,11 +76,13 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
     const EdgeRows<V> edge(job, scratch);
 
     const PowerTable<T> &power = *job.power, &plus = *job.power_plus;
-    const PowerFast<V, N> fast(plus);
+    using Fast = PowerFast<V, N>;
+    using Near = PowerNear<V, N, false>;
     const T scale = job.scale, delta = job.delta, factor = -job.factor;
-    bool general = !plus.fast;
+    bool general = !plus.fast, far = false; // the way that the last row needed
     const int64_t first_u = larger(0, piece.r0 - reach.down), last_u = smaller(job.H, piece.r1 + reach.up);
     Cursor<T> next_u(u_ring, layout.u_rows, pitch, first_u), next_g(g_ring, layout.g_rows, pitch, first_u);
+    const bool side_by_side = layout.u_rows % batch_rows == 0 && layout.g_rows % batch_rows == 0; // a batch's rows
     Cursor<T> next_used_g(g_ring, layout.g_rows, pitch, piece.r0);
     for (int64_t i0 = floor_to_batch(first_u);; i0 += batch_rows) {
         const int64_t j0 = i0 - reach.up; // output rows j0 ... j0 + 7 need no u beyond row i0 + 7
@@ -91,53 +93,54 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
             const Square<V> values{rows};
             squares.run(values, i0 / batch_rows, columns.from - c0, columns.to - c0);
             if (job.clamp) clamp_sums<V>(job, values, first, c0, wanted, columns, squares.sums);
-            const int64_t begin = larger(i0, first_u), end = smaller(i0 + batch_rows, last_u);
+            const int64_t begin = larger(i0, first_u);
+            int64_t end = smaller(i0 + batch_rows, last_u);
             T *us_of[batch_rows], *gs_of[batch_rows];
             for (int64_t i = begin; i < end; ++i)
                 us_of[i - begin] = Cursor<T>::next(next_u) + from, gs_of[i - begin] = Cursor<T>::next(next_g) + from;
             bool done = false;
-            if (frequent_narrow<V, N> && !general && !grad_y.copied && to - from <= Horizontal<V>::narrow) {
-                const T *const dys = grad_y.row(begin) + from;
-                const int64_t height = job.in[0].height;
+            if (frequent_narrow<V, N> && side_by_side && !general && !far && !grad_y.copied && !x.copied &&
+                to - from <= Horizontal<V>::narrow) {
+                const Rows<const T> dys{grad_y.row(begin) + from, job.in[0].height};
+                const Rows<const T> xs{x.row(begin) + from, job.in[1].height};
+                const Rows<T> gs{gs_of[0], pitch * int64_t(sizeof(T))}, us{us_of[0], gs.stride};
                 typename V::vi seen = V::all_int(0);
                 done = Horizontal<V>::each_narrow(
-                           across, squares.sums + (begin - i0) * pitch + from, end - begin, to - from,
-                           [&](int64_t r, int64_t c, auto lanes, auto sum) SN_LAMBDA {
-                               using X = VectorOf<V, decltype(sum)>;
-                               const typename X::v t = X::fma(X::all(scale), sum, X::all(delta));
-                               seen = greater_of<V>(seen, X::bits(t));
-                               const Powers<X> p = powers_fast<X>(fast, t);
-                               const auto dy_row = [&](int64_t r) SN_LAMBDA {
-                                   return (const T *)((const char *)dys + r * height);
-                               };
-                               const auto x_row = [&](int64_t r) SN_LAMBDA { return rows[begin - first + r] + from; };
-                               const auto g = [&](int64_t r) SN_LAMBDA { return gs_of[r]; };
-                               const auto u = [&](int64_t r) SN_LAMBDA { return us_of[r]; };
-                               const typename X::v dy = load_rows<V, X>(dy_row, r, c, lanes);
-                               store_rows<V, X>(g, r, c, dy * p.low, lanes);
-                               store_rows<V, X>(u, r, c, load_rows<V, X>(x_row, r, c, lanes) * (dy * p.high), lanes);
+                           across, squares.sums + (begin - i0) * pitch + from, end - begin, to - from, seen,
+                           [=, table = &plus](auto loop) SN_LAMBDA {
+                               const Near near(*table);
+                               loop([&](int64_t r, int64_t c, auto lanes, auto sum) SN_LAMBDA {
+                                   using X = VectorOf<V, decltype(sum)>;
+                                   const typename X::v t = X::fma(X::all(scale), sum, X::all(delta));
+                                   const typename X::v high = Near::template of<X>(near, t);
+                                   const typename X::v d = load_rows<V, X>(dys, r, c, lanes) * high;
+                                   store_rows<V, X>(gs, r, c, d * t, lanes);
+                                   store_rows<V, X>(us, r, c, load_rows<V, X>(xs, r, c, lanes) * d, lanes);
+                                   return X::bits(t);
+                               });
                            }) &&
-                       !left_range<V>(plus, seen);
+                       !left_near<V>(plus, seen);
             }
+            if (done && job.clamp)
+                for (int64_t i = begin; i < end; ++i) edge.collect(i, us_of[i - begin] - from, from, to);
+            if (done) end = begin;
+            const Fast fast(plus);
+            const Near &near = near_of<V, N, false>(fast, plus);
             for (int64_t i = begin; i < end; ++i) {
-                if (done) {
-                    if (job.clamp) edge.collect(i, us_of[i - begin] - from, from, to);
-                    continue;
-                }
                 const T *const sums = squares.sums + (i - i0) * pitch + from;
                 grad_y.fetch(i, i + 1);
                 const Soon soon_x = x.soon(i + batch_rows + reach.down);
                 const Soon soon_dy = grad_y.soon(i + batch_rows);
                 const T *const xs = rows[i - first] + from, *const dys = grad_y.row(i) + from;
                 T *const us = us_of[i - begin], *const gs = gs_of[i - begin];
-                auto put = [&](int64_t c, auto lanes, auto p) SN_LAMBDA {
-                    using X = VectorOf<V, decltype(p.low)>;
-                    const typename X::v dy = load<X>(dys + c, lanes);
-                    store<X>(gs + c, dy * p.low, lanes);
-                    store<X>(us + c, load<X>(xs + c, lanes) * (dy * p.high), lanes);
+                // d = dy * T^-(beta+1); dy * T^-beta is made from it where T is in the fast range.
+                auto put = [&](int64_t c, auto lanes, auto g, auto d) SN_LAMBDA {
+                    using X = VectorOf<V, decltype(d)>;
+                    store<X>(gs + c, g, lanes);
+                    store<X>(us + c, load<X>(xs + c, lanes) * d, lanes);
                 };
                 typename V::vi seen = V::all_int(0);
-                if (!general)
+                if (!general && !far)
                     Horizontal<V>::template each<frequent_wide<V, N> ? Loops::heavy : Loops::one>(
                         across, sums, to - from, window, -1, [&](int64_t c, auto lanes, auto sum) SN_LAMBDA {
                             using X = VectorOf<V, decltype(sum)>;
@@ -145,15 +148,35 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
                             Soon::prefetch<X>(soon_dy, from + c);
                             const typename X::v t = X::fma(X::all(scale), sum, X::all(delta));
                             seen = greater_of<V>(seen, X::bits(t));
-                            put(c, lanes, powers_fast<X>(fast, t));
+                            const typename X::v high = Near::template of<X>(near, t);
+                            const typename X::v d = load<X>(dys + c, lanes) * high;
+                            put(c, lanes, d * t, d);
                         });
+                if constexpr (V::near_exponents)
+                    if (!general && (far || left_near<V>(plus, seen))) {
+                        seen = V::all_int(0);
+                        Horizontal<V>::template each<Loops::one>(
+                            across, sums, to - from, window, -1, [&](int64_t c, auto lanes, auto sum) SN_LAMBDA {
+                                using X = VectorOf<V, decltype(sum)>;
+                                Soon::prefetch<X>(soon_x, from + c);
+                                Soon::prefetch<X>(soon_dy, from + c);
+                                const typename X::v t = X::fma(X::all(scale), sum, X::all(delta));
+                                seen = greater_of<V>(seen, X::bits(t));
+                                const typename X::v d = load<X>(dys + c, lanes) * Fast::template of<X>(fast, t);
+                                put(c, lanes, d * t, d);
+                            });
+                        far = left_near<V>(plus, seen);
+                    }
                 if (__builtin_expect(general || left_range<V>(plus, seen), 0)) {
                     across.run(sums, to - from, window);
                     typename V::vi outside = V::all_int(0);
                     over_aligned<V>(window, 0, to - from, [&](int64_t c, auto lanes) SN_LAMBDA {
                         const v t = V::fma(V::all(scale), V::load(window + c), V::all(delta));
-                        outside = outside | ~in_range<V>(plus, t);
-                        put(c, lanes, powers_any<V, N>(power, plus, fast, t));
+                        const typename V::vi inside = in_range<V>(plus, t);
+                        outside = outside | ~inside;
+                        const v dy = load<V>(dys + c, lanes), d = dy * Fast::template of<V>(fast, t);
+                        put(c, lanes, V::choose(inside, d * t, dy * power_general<V>(power, t)),
+                            V::choose(inside, d, dy * power_general<V>(plus, t)));
                     });
                     general = !plus.fast || V::any_from(outside, 1);
                 }
@@ -177,16 +200,14 @@ template <class V, int N> void spatial_gradient(const SpatialJob<typename V::T> 
             const T *xs_of[batch_rows];
             for (int64_t j = begin; j < end; ++j) xs_of[j - begin] = x.row(j);
             const int64_t height = job.out.height;
-            if (Horizontal<V>::each_narrow(
-                    back, adjoint.sums + (begin - j0) * pitch, end - begin, n,
-                    [&](int64_t r, int64_t c, auto lanes, auto sum) SN_LAMBDA {
-                        using X = VectorOf<V, decltype(sum)>;
-                        const auto x_row = [&](int64_t r) SN_LAMBDA { return xs_of[r]; };
-                        const auto g = [&](int64_t r) SN_LAMBDA { return gs_of[r]; };
-                        const auto dx = [&](int64_t r) SN_LAMBDA { return (T *)((char *)dxs + r * height); };
-                        const typename X::v xf = X::all(factor) * load_rows<V, X>(x_row, r, c, lanes);
-                        const typename X::v out = X::fma(xf, sum, load_rows<V, X>(g, r, c, lanes));
-                        store_rows<V, X>(dx, r, c, out, lanes);
+            const v minus = V::all(factor);
+            if (Horizontal<V>::each_narrow_light(
+                    back, adjoint.sums + (begin - j0) * pitch, end - begin, n, [&](int64_t r) SN_LAMBDA {
+                        const T *const xs = xs_of[r], *const gs = gs_of[r];
+                        T *const dx = (T *)((char *)dxs + r * height);
+                        return [=](int64_t c, auto lanes, v sum) SN_LAMBDA {
+                            store<V>(dx + c, V::fma(minus * load<V>(xs + c, lanes), sum, V::load(gs + c)), lanes);
+                        };
                     }))
                 continue;
         }

@@ -14,6 +14,7 @@ namespace {
 #include "rows.inl"
 #include "twice.inl"
 #include "power.inl"
+#include "vertical.inl"
 #include "window.inl"
 #include "batch.inl"
 #include "spatial_forward.inl"

@@ -64,6 +64,12 @@ template <class V> SN_INLINE typename V::vi greater_of(typename V::vi seen, type
 struct Halves {};
 template <class V> constexpr bool has_halves = V::twice && V::W == 16;
 
+// Rows in memory at one distance, in bytes.
+template <class T> struct Rows {
+    T *const first;
+    const int64_t stride;
+    SN_LAMBDA T *operator()(int64_t r) const { return (T *)((const char *)first + r * stride); }
+};
 // Column c of row(r), of X = V; or of row(r) and row(r + 1) side by side, or of half a vector of four rows.
 template <class V, class X, class Row, class N>
 SN_INLINE typename X::v load_rows(Row row, int64_t r, int64_t c, N lanes) {

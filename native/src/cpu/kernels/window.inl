@@ -2,40 +2,6 @@
 // absolute row numbers alone; nothing is ever subtracted, and an output never meets a sample from outside
 // its window.
 
-// What is summed: the square of one input, the product of two, or a row as it is.
-template <class V> struct Square {
-    using T = typename V::T;
-    const T *const *rows;
-    template <class N> SN_INLINE typename V::v first(const Square &s, int64_t r, int64_t c, N n) {
-        const typename V::v x = load<V>(s.rows[r] + c, n);
-        return x * x;
-    }
-    template <class N> SN_INLINE typename V::v add(const Square &s, int64_t r, int64_t c, N n, typename V::v sum) {
-        const typename V::v x = load<V>(s.rows[r] + c, n);
-        return V::fma(x, x, sum);
-    }
-};
-template <class V> struct Product {
-    using T = typename V::T;
-    const T *const *rows, *const *others;
-    template <class N> SN_INLINE typename V::v first(const Product &s, int64_t r, int64_t c, N n) {
-        return load<V>(s.rows[r] + c, n) * load<V>(s.others[r] + c, n);
-    }
-    template <class N> SN_INLINE typename V::v add(const Product &s, int64_t r, int64_t c, N n, typename V::v sum) {
-        return V::fma(load<V>(s.rows[r] + c, n), load<V>(s.others[r] + c, n), sum);
-    }
-};
-template <class V> struct Plain {
-    using T = typename V::T;
-    const T *const *rows;
-    template <class N> SN_INLINE typename V::v first(const Plain &s, int64_t r, int64_t c, N n) {
-        return load<V>(s.rows[r] + c, n);
-    }
-    template <class N> SN_INLINE typename V::v add(const Plain &s, int64_t r, int64_t c, N n, typename V::v sum) {
-        return sum + load<V>(s.rows[r] + c, n);
-    }
-};
-
 // Sum of K neighbours, the largest power of two first: sum(K) = sum(P) + sum(K - P). The doubling sums of
 // long windows below add in the same order.
 template <int K, int At = 0, class Get> SN_INLINE auto tree(const Get &get) {
@@ -45,115 +11,6 @@ template <int K, int At = 0, class Get> SN_INLINE auto tree(const Get &get) {
         return tree<P, At>(get) + tree<K - P, At + P>(get);
     }
 }
-
-// Sums over `height` rows for batches of 8 output rows, one batch after another.
-//
-// Up to 7 rows: each output by its own tree. Above: all 8 windows of a batch share height - 7 rows, their
-// core; before it lie the rows that only the earlier outputs hold, behind it those that only the later ones
-// hold, and out[r] = core + (before[r] + behind[r]). Of the core, whole groups of 8 rows were summed once, as
-// blocks, and the sum over the core's `blocks` neighbouring blocks is made without subtraction from suffix
-// sums of one group of blocks and a running prefix of the next (van Herk; Gil and Werman).
-template <class V> struct Vertical {
-    using T = typename V::T;
-    using v = typename V::v;
-    const int64_t height, rest, blocks, pitch;  // height = 7 + rest + 8 blocks
-    T *const sums, *const block, *const prefix; // rows, at the piece's first column
-    int64_t batch = INT64_MIN;                  // number of the last batch
-
-    Vertical(int64_t h, const SpatialScratch &layout, const SumScratch &at, T *scratch)
-        : height(h), rest(h > direct_rows ? (h - 7) % 8 : 0), blocks(h > direct_rows ? (h - 7) / 8 : 0),
-          pitch(layout.pitch), sums(scratch + at.sums + layout.lead), block(scratch + at.blocks + layout.lead),
-          prefix(scratch + at.prefix + layout.lead) {}
-
-    // Rows that a batch reads: 0 is the first row of its first window.
-    int64_t rows() const { return height + batch_rows - 1; }
-
-    // sums[r] for the batch that begins at output row 8 * number, columns [from, to).
-    template <class Values> void run(const Values &values, int64_t number, int64_t from, int64_t to) {
-        switch (height) {
-        case 1: return direct<1>(values, from, to);
-        case 2: return direct<2>(values, from, to);
-        case 3: return direct<3>(values, from, to);
-        case 4: return direct<4>(values, from, to);
-        case 5: return direct<5>(values, from, to);
-        case 6: return direct<6>(values, from, to);
-        case 7: return direct<7>(values, from, to);
-        }
-        if (blocks == 0) return shared<false>(values, 0, from, to);
-        const int64_t j = slot(number, blocks);
-        if (batch != number - 1) start(values, j, from, to);
-        else finish_block(values, j, from, to);
-        batch = number;
-        shared<true>(values, j, from, to);
-    }
-
-  private:
-    template <int K, class Values> void direct(const Values &values, int64_t from, int64_t to) {
-        over_aligned<V>(sums, from, to, [&](int64_t c, auto n) SN_LAMBDA {
-            v q[batch_rows + K - 1];
-            SN_UNROLL for (int r = 0; r < batch_rows + K - 1; ++r) q[r] = Values::first(values, r, c, n);
-            SN_UNROLL for (int r = 0; r < batch_rows; ++r)
-                V::store(sums + r * pitch + c, tree<K>([&](auto i) SN_LAMBDA { return q[r + i]; }));
-        });
-    }
-
-    // The blocks of the first batch's core, j of them in the second group.
-    template <class Values> void start(const Values &values, int64_t j, int64_t from, int64_t to) {
-        over_aligned<V>(sums, from, to, [&](int64_t c, auto n) SN_LAMBDA {
-            for (int64_t b = 0; b < blocks; ++b) {
-                const int64_t r = 7 + rest + 8 * b;
-                v sum = Values::first(values, r, c, n);
-                for (int i = 1; i < 8; ++i) sum = Values::add(values, r + i, c, n, sum);
-                store<V>(block + slot(j + b, blocks) * pitch + c, sum, n);
-            }
-            suffix(j, c, n);
-            v sum = V::all(T(0));
-            for (int64_t b = 0; b < j; ++b) sum = sum + V::load(block + b * pitch + c);
-            store<V>(prefix + c, sum, n);
-        });
-    }
-    template <class N> SN_INLINE void suffix_of(T *block, int64_t pitch, int64_t blocks, int64_t j, int64_t c, N n) {
-        v sum = V::load(block + (blocks - 1) * pitch + c);
-        for (int64_t b = blocks - 2; b >= j; --b) {
-            sum = sum + V::load(block + b * pitch + c);
-            store<V>(block + b * pitch + c, sum, n);
-        }
-    }
-    template <class N> void suffix(int64_t j, int64_t c, N n) { suffix_of(block, pitch, blocks, j, c, n); }
-
-    // The last batch left seven rows of the newest block in its slot; its eighth row is there now.
-    template <class Values> void finish_block(const Values &values, int64_t j, int64_t from, int64_t to) {
-        T *const newest = block + slot(j - 1, blocks) * pitch;
-        over_aligned<V>(sums, from, to, [&](int64_t c, auto n) SN_LAMBDA {
-            const v sum = Values::add(values, height - 1, c, n, V::load(newest + c));
-            store<V>(newest + c, sum, n);
-            if (j == 0) {
-                suffix(0, c, n);
-                store<V>(prefix + c, V::all(T(0)), n);
-            } else store<V>(prefix + c, V::load(prefix + c) + sum, n);
-        });
-    }
-
-    template <bool HasCore, class Values> void shared(const Values &values, int64_t j, int64_t from, int64_t to) {
-        T *const oldest = block + j * pitch;
-        over_aligned<V>(sums, from, to, [&](int64_t c, auto n) SN_LAMBDA {
-            v before[batch_rows], core = V::all(T(0));
-            if (HasCore) core = load<V>(oldest + c, n) + load<V>(prefix + c, n);
-            v sum = V::all(T(0));
-            for (int64_t r = 6 + rest; r >= 7; --r) sum = Values::add(values, r, c, n, sum);
-            before[7] = sum;
-            SN_UNROLL for (int r = 6; r >= 0; --r) before[r] = sum = Values::add(values, r, c, n, sum);
-            V::store(sums + c, HasCore ? core + before[0] : before[0]);
-            v behind = Values::first(values, height, c, n);
-            SN_UNROLL for (int r = 1; r < batch_rows; ++r) {
-                const v ends = before[r] + behind;
-                V::store(sums + r * pitch + c, HasCore ? core + ends : ends);
-                if (r < 7) behind = Values::add(values, height + r, c, n, behind);
-            }
-            if (HasCore) store<V>(oldest + c, behind, n);
-        });
-    }
-};
 
 // Sums of K neighbours, c - Left ... c - Left + K - 1, vector after vector in registers: streams of sums over 1, 2,
 // 4 ... samples that end at each position, each made from the one before by one shift of lanes, and a window
@@ -212,6 +69,28 @@ template <class V, int K, int Left> struct Rolling {
     }
 };
 
+// The same for 3, 5 and 7 neighbours, half of them before c: sums of two from loads, one of them unaligned, and those a
+// few lanes before from the last vector's by a shift.
+template <class V, int K> struct Sliding {
+    using T = typename V::T;
+    using v = typename V::v;
+    static constexpr int W = V::W, ahead = K == 7;
+    v pairs; // of neighbours that begin `ahead` behind each column, a vector back
+    const T *next;
+
+    SN_INLINE v pairs_at(const T *p) { return V::load(p + ahead) + V::load(p + ahead + 1); }
+    SN_INLINE Sliding start(const T *row) { return {pairs_at(row - W), row}; }
+    SN_INLINE v step(Sliding &s) {
+        const v last = s.pairs, pairs = s.pairs = pairs_at(s.next), end = V::load(s.next + K / 2);
+        s.next += W;
+        if constexpr (K == 3) return V::template shift<W - 1>(last, pairs) + end;
+        else if constexpr (K == 5) return (V::template shift<W - 2>(last, pairs) + pairs) + end;
+        else return (V::template shift<W - 4>(last, pairs) + V::template shift<W - 2>(last, pairs)) + (pairs + end);
+    }
+};
+template <class V, int K>
+using Along = typename std::conditional<K == 3 || K == 5 || K == 7, Sliding<V, K>, Rolling<V, K, K / 2>>::type;
+
 // Sums of K neighbours, a step apart, from loads, for loops whose arithmetic leaves the loads idle. From 8 neighbours
 // on, a row of sums over 4 is made first. Unit: the step is 1, the loads unaligned.
 template <class V, int K, bool Unit> struct Near {
@@ -268,15 +147,18 @@ template <class V> struct Horizontal {
 
     // Narrow images: rows go fastest, so that little stands between one vector's arithmetic and the next's.
     // Calls body(r, c, lanes, sum) for c < n and 0 <= r < rows, `first` and rows a pitch after it being the vertical
-    // sums; where the sum is of Twice, for rows r and r + 1. False if the window is not one of those it knows.
+    // sums; where the sum is of Twice, for rows r and r + 1. `seen`: the greatest of the bits that body returns. False
+    // if the window is not one of those it knows. The loops are functions of their own, with(loop) gives them the body,
+    // and holds values, no references: so all that they need stands in registers.
     static constexpr int64_t narrow = 4 * V::W;
-    template <class Body>
-    SN_INLINE bool each_narrow(const Horizontal &h, const T *first, int64_t rows, int64_t n, Body body) {
+    template <class With>
+    SN_INLINE bool each_narrow(const Horizontal &h, const T *first, int64_t rows, int64_t n, typename V::vi &seen,
+                               const With &with) {
         if (h.step != 1 || h.left != h.width / 2 || n > narrow) return false;
         switch (h.width) {
-        case 3: return narrow_rows<3>(first, h.pitch, rows, n, body), true;
-        case 5: return narrow_rows<5>(first, h.pitch, rows, n, body), true;
-        case 7: return narrow_rows<7>(first, h.pitch, rows, n, body), true;
+        case 3: return seen = narrow_rows<3>(first, h.pitch, rows, n, with), true;
+        case 5: return seen = narrow_rows<5>(first, h.pitch, rows, n, with), true;
+        case 7: return seen = narrow_rows<7>(first, h.pitch, rows, n, with), true;
         }
         return false;
     }
@@ -290,20 +172,51 @@ template <class V> struct Horizontal {
         else each_from<loops, Whole>(h, row, n, out, smaller(to_vector<V>(row), n), body);
     }
 
+    // The same for a light body, row after row: calls body_of(r), and what that returns with (c, lanes, sum).
+    template <class BodyOf>
+    SN_INLINE bool each_narrow_light(const Horizontal &h, const T *first, int64_t rows, int64_t n, BodyOf body_of) {
+        if (V::W < 8 || h.step != 1 || h.left != h.width / 2 || n > narrow) return false;
+        switch (h.width) {
+        case 3: return light_rows<3>(first, h.pitch, rows, n, body_of), true;
+        case 5: return light_rows<5>(first, h.pitch, rows, n, body_of), true;
+        case 7: return light_rows<7>(first, h.pitch, rows, n, body_of), true;
+        }
+        return false;
+    }
+
   private:
+    template <int K, class BodyOf>
+    SN_INLINE void light_rows(const T *first, int64_t pitch, int64_t rows, int64_t n, BodyOf body_of) {
+        if constexpr (V::W >= 8)
+            for (int64_t r = 0; r < rows; ++r, first += pitch) {
+                const auto body = body_of(r);
+                Sliding<V, K> s = Sliding<V, K>::start(first);
+                over_columns<V>(0, n, [&](int64_t c, auto lanes) SN_LAMBDA { body(c, lanes, Sliding<V, K>::step(s)); });
+            }
+    }
+    template <int K, class With>
+    __attribute__((noinline)) static typename V::vi narrow_rows(const T *first, int64_t pitch, int64_t rows, int64_t n,
+                                                                const With &from) {
+        const With with = from;
+        typename V::vi seen = V::all_int(0);
+        with([&](auto body) SN_LAMBDA { seen = narrow_loops<K>(first, pitch, rows, n, body); });
+        return seen;
+    }
     template <int K, class Body>
-    SN_INLINE void narrow_rows(const T *first, int64_t pitch, int64_t rows, int64_t n, Body body) {
+    SN_INLINE typename V::vi narrow_loops(const T *first, int64_t pitch, int64_t rows, int64_t n, Body body) {
         auto sum = [](const T *from) SN_LAMBDA { return tree<K>([&](auto k) SN_LAMBDA { return V::load(from + k); }); };
+        typename V::vi seen = V::all_int(0);
         int64_t c = 0;
         for (; c + V::W <= n; c += V::W) {
             const T *from = first + c - K / 2;
             int64_t r = 0;
             if constexpr (V::twice)
                 for (; r + 2 <= rows; r += 2, from += 2 * pitch)
-                    body(r, c, Whole<V>(), typename Twice<V>::v{sum(from), sum(from + pitch)});
-            for (; r < rows; ++r, from += pitch) body(r, c, Whole<V>(), sum(from));
+                    seen =
+                        greater_of<V>(seen, body(r, c, Whole<V>(), typename Twice<V>::v{sum(from), sum(from + pitch)}));
+            for (; r < rows; ++r, from += pitch) seen = greater_of<V>(seen, body(r, c, Whole<V>(), sum(from)));
         }
-        if (c == n) return;
+        if (c == n) return seen;
         const T *from = first + c - K / 2;
         int64_t r = 0;
         if constexpr (has_halves<V>) {
@@ -312,9 +225,11 @@ template <class V> struct Horizontal {
             };
             if (n - c == V::W / 2)
                 for (; r + 4 <= rows; r += 4, from += 4 * pitch)
-                    body(r, c, Halves(), typename Twice<V>::v{halves(from), halves(from + 2 * pitch)});
+                    seen = greater_of<V>(
+                        seen, body(r, c, Halves(), typename Twice<V>::v{halves(from), halves(from + 2 * pitch)}));
         }
-        for (; r < rows; ++r, from += pitch) body(r, c, int(n - c), sum(from));
+        for (; r < rows; ++r, from += pitch) seen = greater_of<V>(seen, body(r, c, int(n - c), sum(from)));
+        return seen;
     }
     template <Loops loops, template <class> class Lanes, class Body>
     SN_INLINE void each_from(const Horizontal &h, const T *row, int64_t n, T *out, int64_t head, Body body) {
@@ -348,7 +263,7 @@ template <class V> struct Horizontal {
     template <int K, bool light, template <class> class Lanes, class Body>
     SN_INLINE void in_loop(const Horizontal &h, const T *row, int64_t n, int64_t head, Body body) {
         if constexpr (light && V::W >= 8) {
-            using R = Rolling<V, K, K / 2>;
+            using R = Along<V, K>;
             if (head > 0) {
                 R r = R::start(row);
                 body(0, int(head), R::step(r));

@@ -101,7 +101,7 @@ struct F64 : Extension<double, int64_t, 8> {
     SN_INLINE __mmask8 first(int64_t n) { return (__mmask8)((1u << n) - 1); }
     SN_INLINE v load_part(const T *p, int64_t n) { return _mm512_maskz_loadu_pd(first(n), p); }
     SN_INLINE void store_part(T *p, v x, int64_t n) { _mm512_mask_storeu_pd(p, first(n), x); }
-    static constexpr bool streams = true, twice = true;
+    static constexpr bool streams = true, twice = true, near_exponents = true;
     SN_INLINE void stream(T *p, v x) { _mm512_stream_pd(p, x); }
     SN_INLINE void fence() { _mm_sfence(); }
     SN_INLINE v all(T x) { return _mm512_set1_pd(x); }

@@ -12,6 +12,7 @@ template <class Real, class Integer, int Lanes> struct Extension {
     using T = Real;
     using Int = Integer;
     static constexpr int W = Lanes;
+    static constexpr bool near_exponents = false; // 16 exponents are looked up in less time than 32
     typedef Real v __attribute__((vector_size(Lanes * sizeof(Real))));
     typedef Integer vi __attribute__((vector_size(Lanes * sizeof(Real))));
     typedef typename std::conditional<sizeof(Real) == 4, uint32_t, uint64_t>::type Unsigned;

@@ -23,7 +23,7 @@ template <class Real, class Integer, class Unsigned> struct Lane {
     SN_INLINE void store(T *p, v x) { std::memcpy(p, &x, sizeof x); }
     SN_INLINE v load_part(const T *p, int64_t) { return load(p); }
     SN_INLINE void store_part(T *p, v x, int64_t) { store(p, x); }
-    static constexpr bool streams = false, twice = false;
+    static constexpr bool streams = false, twice = false, near_exponents = false;
     SN_INLINE void stream(T *p, v x) { store(p, x); }
     SN_INLINE v all(T x) { return x; }
     SN_INLINE vi all_int(Int x) { return x; }
