@@ -97,9 +97,12 @@ class Pool {
             const int of = (worker + k) % threads;
             const int64_t end = share_start(job, threads, of + 1);
             for (;;) {
-                if (shares[of].next.load(std::memory_order_relaxed) >= end) break;
-                const int64_t from = shares[of].next.fetch_add(job.grain, std::memory_order_relaxed);
-                for (int64_t task = from; task < std::min(from + job.grain, end); ++task)
+                const int64_t left = end - shares[of].next.load(std::memory_order_relaxed);
+                if (left <= 0) break;
+                // Less and less, so that threads which did not begin together still end together.
+                const int64_t grain = std::clamp<int64_t>(left / 4, 1, job.grain);
+                const int64_t from = shares[of].next.fetch_add(grain, std::memory_order_relaxed);
+                for (int64_t task = from; task < std::min(from + grain, end); ++task)
                     job.work(job.context, task, worker);
             }
         }
