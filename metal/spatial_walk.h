@@ -13,7 +13,6 @@
 // Where a thread works.
 struct Place {
     int plane, column; // the thread's first column
-    int turn;          // of the thread in its strip
     int first, last;   // rows that its strip writes
     bool inside,
         owned; // the thread's columns are in the image; its strip writes them
@@ -25,7 +24,6 @@ METAL_FUNC Place place_of(constant SpatialParams &p, int task, int planes_each, 
     const int strip = task % p.strips, segment = task / p.strips % p.segments, planes = task / p.strips / p.segments;
     const int plane = planes * planes_each + which;
     Place place;
-    place.turn = turn;
     place.column = (strip * p.strip_outputs - p.strip_margin + turn) * columns;
     place.first = segment * p.segment;
     place.last = min(place.first + p.segment, p.height);
