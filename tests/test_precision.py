@@ -103,8 +103,12 @@ def test_rows_of_every_size(dtype, width, beta, device):
         assert grad_x[i].tobytes() == norm.gradient(grad_y[i : i + 1], x[i : i + 1]).tobytes()
     if np.dtype(dtype).itemsize >= 4:
         constant, factor = tolerance(dtype).forward_ulp
-        normal = np.abs(case.forward(x)) > np.finfo(dtype).tiny
-        assert ulp(y, case.forward(x))[normal].max() <= constant + factor * beta
+        expected = case.forward(x)
+        normal = np.abs(expected) > np.finfo(dtype).tiny
+        limit = constant + factor * beta
+        if DEVICE != "cpu":  # exp2(-beta log2 T): roundings of log2 and of the product count as the product is large
+            limit = limit + 2 * np.log2(np.abs(x / expected))[normal]
+        assert np.all(ulp(y, expected)[normal] <= limit)
 
 
 # One strange sample stays in its windows ----------------------------------------------------------------------

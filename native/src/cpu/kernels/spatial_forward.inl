@@ -87,7 +87,8 @@ void spatial_forward(const SpatialJob<typename V::T> &job, const Piece &piece) {
                             Soon::prefetch<X>(soon, c);
                             const typename X::v t = energy(sum);
                             seen = greater_of<V>(seen, X::bits(t));
-                            store<X>(ys.samples + c, load<X>(xs + c, lanes) * Fast::template of<X>(fast, t), lanes);
+                            const typename X::v y = load<X>(xs + c, lanes) * Fast::template of<X>(fast, t);
+                            OutRow<T>::template put<X>(ys, c, y, lanes);
                         });
                     far = left_near<V>(power, seen);
                 }

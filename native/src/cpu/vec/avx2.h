@@ -14,7 +14,7 @@ struct F32 : Extension<float, int32_t, 8> {
     }
     SN_INLINE v load_part(const T *p, int64_t n) { return _mm256_maskload_ps(p, first(n)); }
     SN_INLINE void store_part(T *p, v x, int64_t n) { _mm256_maskstore_ps(p, first(n), x); }
-    static constexpr bool streams = true, twice = false;
+    static constexpr bool streams = true, twice = false, near_exponents = true;
     SN_INLINE void stream(T *p, v x) { _mm256_stream_ps(p, x); }
     SN_INLINE void fence() { _mm_sfence(); }
     SN_INLINE v all(T x) { return _mm256_set1_ps(x); }
