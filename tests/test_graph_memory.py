@@ -124,7 +124,7 @@ for size in (16, 300):
 """
 
 
-@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="interposes glibc's allocator, and this system has another")
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="interposes glibc's allocator, which this system lacks")
 @pytest.mark.skipif(DEVICE != "cpu", reason="counts what the library allocates on the CPU")
 def test_the_allocator_is_left_alone_from_the_second_run_on(tmp_path):
     """Of the whole process: the core, NumPy, the interpreter. NumPy asks for 32 bytes to compare two arrays' memory."""
