@@ -8,6 +8,7 @@
 #include "spatial_interleaved.h"
 #include "spatial_columns.h"
 #include "spatial_strip.h"
+#include "spatial_gradient_long.h"
 #include "spatial_table.h"
 
 // An entry point under the name that the host asks for.
@@ -41,6 +42,10 @@
 #define SPATIAL_STRIP_ENTRY(type, pass, k, columns, rows, width, each)  \
     SPATIAL_ENTRY("spatial_" #pass "_strip_" #type "_" #k "_" #columns, \
                   spatial_##pass##_strip<type, k, columns, rows, width, each>)
+#define SPATIAL_LONG_ENTRY(type, pass, k, rows, width) \
+    SPATIAL_ENTRY("spatial_" #pass "_strip_" #type "_" #k "_1", spatial_##pass##_long<type, k, rows, width>)
+#define SPATIAL_LONG_ENTRY_16(type, pass, k, rows, width) \
+    SPATIAL_ENTRY("spatial_" #pass "_strip_" #type "_" #k "_1", spatial_##pass##_long_16<type, k, rows, width>)
 #define SPATIAL_INTERLEAVED_ENTRY(type, pass, k, columns, rows, channels, lanes, width) \
     SPATIAL_ENTRY("spatial_" #pass "_interleaved_" #type "_" #k "_" #columns,           \
                   spatial_##pass##_interleaved<type, k, columns, rows, channels, lanes, width>)
@@ -61,11 +66,13 @@
 
 #define SPATIAL_ODD_WINDOW_16(type)                \
     SPATIAL_SIMD_TABLE_16(SPATIAL_SIMD_ENTRY, type) \
-    SPATIAL_STRIP_TABLE_16(SPATIAL_STRIP_ENTRY, type)
+    SPATIAL_STRIP_TABLE_16(SPATIAL_STRIP_ENTRY, type) \
+    SPATIAL_LONG_TABLE(SPATIAL_LONG_ENTRY_16, type)
 
 SPATIAL_ANY_WINDOW(float)
 SPATIAL_ANY_WINDOW(half)
 SPATIAL_ODD_WINDOW(float)
+SPATIAL_LONG_TABLE(SPATIAL_LONG_ENTRY, float)
 SPATIAL_ODD_WINDOW(half)
 SPATIAL_ODD_WINDOW_16(half)
 SPATIAL_INTERLEAVED_FLOAT_TABLE(SPATIAL_INTERLEAVED_ENTRY, float)

@@ -1,102 +1,215 @@
-// As gradient_walk, for windows so large that a thread cannot keep x and dy * T^-beta until they are needed: rows of x
-// are read again in the middle of a window and at its end, and dx itself keeps dy * T^-beta of float images until the
-// window sum of u is there. One column to a thread.
+// The gradient in strips of a threadgroup, for windows so large that a thread cannot keep x and dy * T^-beta until they
+// are needed: rows of x are read again in the middle of a window and at its end, and dy * T^-beta waits for the window
+// sum of u in dx itself, or in scratch where the elements of dx are smaller than a float. One column to a thread.
+//
+// Sums along the rows of one step's squares and of u of the step before are made between the same two barriers.
 #pragma once
-#include "spatial_gradient_walk.h"
+#include "spatial_long_rows.h"
 
-// The column at another row.
-template <typename T> METAL_FUNC Column<T> at_row(Column<T> column, int row) {
-    column.at += column.row * row;
+// One column of an image as a thread walks down it. Strides of 32 bits take half the work; the host sees to it that
+// those of a window's rows suffice.
+template <typename T> struct LongColumn {
+    device T *at;
+    int row; // stride
+};
+template <typename T>
+METAL_FUNC LongColumn<T> long_column(device T *image, constant SpatialParams &p, int which, Place place, int row) {
+    LongColumn<T> column;
+    column.at = valid_column(image, p, which, place, row).at;
+    column.row = int(p.image[which].row);
     return column;
 }
 
-// R rows of a column from `row` on, zero above and below the image or if not `wanted`. A thread beside the image gets
-// the values of some column, as by read_any.
-template <int R, typename T>
-METAL_FUNC void read_column(Column<const T> column, constant SpatialParams &p, int row, bool wanted, thread T *v) {
-    column = at_row(column, row);
-    read_any<1, R>(column, p, Place(), row, wanted, v);
+// R rows of a column that lies at `row`, from `offset` rows on; zero above and below the image, unless all are INNER. A
+// thread beside the image gets the values of some column, as by read_any.
+template <bool INNER, int R, typename T>
+METAL_FUNC void read_column(LongColumn<const T> column, constant SpatialParams &p, int row, int offset, thread T *v) {
+    device const T *at = column.at + offset * column.row;
+#pragma unroll
+    for (int r = 0; r < R; ++r, at += column.row)
+        v[r] = INNER || uint(row + offset + r) < uint(p.height) ? *at : T(0.0f);
+}
+// The same of results that were written before; zeros before place.first and from place.last on.
+template <bool INNER, int R, typename T>
+METAL_FUNC void read_results(LongColumn<T> column, Place place, int row, int offset, thread float *v) {
+    device const T *at = column.at + offset * column.row;
+    row += offset;
+#pragma unroll
+    for (int r = 0; r < R; ++r, at += column.row)
+        v[r] = INNER || (row + r >= place.first && row + r < place.last) ? float(*at) : 0.0f;
+}
+template <bool INNER, int R, typename T>
+METAL_FUNC void write_results(LongColumn<T> column, Place place, int row, int offset, thread const float *v) {
+    if (!place.owned) return;
+    device T *at = column.at + offset * column.row;
+    row += offset;
+#pragma unroll
+    for (int r = 0; r < R; ++r, at += column.row)
+        if (INNER || (row + r >= place.first && row + r < place.last)) *at = T(v[r]);
 }
 
-// R rows of the strip's results, none before place.first or from place.last on, as they were written before; zeros
-// elsewhere.
-template <int R, typename T> METAL_FUNC void read_results(Column<T> from, Place place, int row, thread T *v) {
-    from = at_row(from, row);
-#pragma unroll
-    for (int r = 0; r < R; ++r) v[r] = T(0.0f);
-    if (!place.owned) return;
-    if (row >= place.first && row + R <= place.last) { // the same for all threads
-#pragma unroll
-        for (int r = 0; r < R; ++r, from.at += from.row) v[r] = *from.at;
-    } else {
-#pragma unroll
-        for (int r = 0; r < R; ++r, from.at += from.row)
-            if (row + r >= place.first && row + r < place.last) v[r] = *from.at;
-    }
-}
-template <int R, typename T> METAL_FUNC void write_results(Column<T> to, Place place, int row, thread const float *v) {
-    if (!place.owned) return;
-    to = at_row(to, row);
-    if (row >= place.first && row + R <= place.last) { // the same for all threads
-#pragma unroll
-        for (int r = 0; r < R; ++r, to.at += to.row) *to.at = T(v[r]);
-    } else {
-#pragma unroll
-        for (int r = 0; r < R; ++r, to.at += to.row)
-            if (row + r >= place.first && row + r < place.last) *to.at = T(v[r]);
-    }
-}
+// dy * T^-beta that waits in scratch, each thread's own: some steps of R rows of the columns with results.
+template <int K, int R, int WIDTH> struct LongScratch {
+    enum : int { late = (K / 2 + 1) % R, slots = (K / 2 + 1) / R, columns = WIDTH - 4 * SPATIAL_SIMD_WIDTH };
+    static_assert(late == 0, "the last of R rows begins a step");
+    static_assert(slots * R * columns == SPATIAL_LONG_SCRATCH, "the host reserves as much");
+    device float *at;
+    int slot; // of the next step's rows, and of the oldest
 
-template <int K, int R, typename T, typename Rows>
-METAL_FUNC void gradient_long_walk(device const T *dy_image, device const T *x_image, device T *dx_image,
-                                   constant SpatialParams &p, Place place, thread Rows &rows) {
-    constexpr int half_k = K / 2, blocks = Span<K, R>::blocks, warm_up = Span<K, R>::warm_up;
-    constexpr bool park = sizeof(T) == sizeof(float);
-    const Column<const T> dy = valid_column(dy_image, p, 0, place, 0), x = valid_column(x_image, p, 1, place, 0);
-    const Column<T> dx = valid_column(dx_image, p, 2, place, 0);
-    // The oldest rows are row - half_k on in us, row on in direct.
-    float us[K - 1 + R], direct[park ? R : half_k + R], totals[blocks], u_totals[blocks];
-    float values[R], sums[R], out[R], old[R];
-    T next_x[R], next_dy[R], next_old[R], middle[R], parked[R];
-    fill_zero<K - 1>(us);
-    fill_zero<park ? R : half_k>(direct);
-    fill_zero<blocks>(totals);
-    fill_zero<blocks>(u_totals);
-    int row = place.first - round_up(K - 1, R);
-    for (int step = warm_up; step > 0; --step) {
-        read_column<R>(x, p, row + K - 1 - step * R, true, next_x);
-        take_rows<1, R, T>(place, false, next_x, values);
-        add_rows<Squares, K, 1, R>(values, totals, sums);
+    METAL_FUNC void write(thread const float *v) {
+#pragma unroll
+        for (int r = 0; r < R; ++r) at[(slot * R + r) * columns] = v[r];
+        slot = next();
     }
-    read_column<R>(x, p, row, true, next_old);
-    read_column<R>(x, p, row + K - 1, true, next_x);
-    read_column<R>(dy, p, row + half_k, true, next_dy);
-    for (; row < place.last; row += R) {
-        const bool more = row + R < place.last;
-        take_rows<1, R, T>(place, false, next_x, values);
-        take_rows<1, R, T>(place, false, next_old, old);
-        read_column<R>(x, p, row + R + K - 1, more, next_x);
-        span_sums<Squares, K, 1, R>(old, values, totals, sums);
+    // The R rows that lie half a window before those that will be written next.
+    METAL_FUNC void read(thread float *v) const {
+#pragma unroll
+        for (int r = 0; r < R; ++r) v[r] = at[((r < R - 1 ? slot : next()) * R + (r + 1) % R) * columns];
+    }
+    METAL_FUNC int next() const { return slot == slots - 1 ? 0 : slot + 1; }
+};
+
+// One thread's walk, R rows at a time. In which order a step reads and uses its rows was found by trying: a read that
+// is far from its use, and never just before one that waits for another.
+template <typename T, int K, int R, int WIDTH> struct LongWalk {
+    typedef Span<K, R> Steps;
+    enum : int { half_k = K / 2, blocks = Steps::blocks, warm_up = Steps::warm_up };
+    enum : bool { waits_in_dx = sizeof(T) == sizeof(float) };
+    LongRows<K, R, WIDTH> rows;
+    Place place;
+    int row;
+    LongColumn<const T> dy, x; // at the row
+    LongColumn<T> dx;
+    LongScratch<K, R, WIDTH> scratch;
+    float us[K - 1 + R], totals[blocks], u_rest; // us: from the row - half_k on
+    int u_slot;
+    T newest[R], oldest[R], slopes[R], middle[R], old[R];
+    float waited[R];
+
+    METAL_FUNC void begin(constant SpatialParams &p) {
+        float values[R], sums[R], begun[R];
+        fill_zero<K - 1>(us);
+        fill_zero<blocks>(totals);
+        u_rest = 0.0f;
+        u_slot = 0;
+        rows.clear_totals();
+#pragma unroll
+        for (int step = warm_up; step >= 0; --step) {
+            read_column<false, R>(x, p, row, K - 1 - step * R, newest);
+            take_rows<1, R, T>(place, true, newest, values);
+            if (step > 0) add_rows<Squares, K, 1, R>(values, totals, sums);
+        }
+        read_column<false, R>(x, p, row, 0, oldest);
+        take_rows<1, R, T>(place, true, oldest, begun);
+        span_sums<Squares, K, 1, R>(begun, values, totals, sums);
+        rows.write_squares(sums);
+        read_column<false, R>(dy, p, row, half_k, slopes);
+        read_column<false, R>(x, p, row, R + K - 1, newest);
+        rows.sum_rows(true, false);
+    }
+
+    // Of the R rows before `row`, whose window sums of u are there.
+    template <bool INNER> METAL_FUNC void write_dx(constant SpatialParams &p) {
+        float sums[R];
+        rows.read_u(sums);
+#pragma unroll
+        for (int r = 0; r < R; ++r)
+            sums[r] = fma(-p.factor * float(old[r]), sums[r], waited[r]);
+        write_results<INNER, R>(dx, place, row, -R, sums);
+    }
+
+    // Window sums of squares are there from `row` on, T of the rows half a window further on. INNER: all rows that it
+    // reads are in the image, all that it writes are the strip's.
+    template <bool INNER> METAL_FUNC void step(constant SpatialParams &p) {
+        float values[R], sums[R], begun[R];
+        float direct[R];
+        thread float *u = us + K - 1;
+        if (rows.has_results() && (INNER || row > place.first)) write_dx<INNER>(p);
+        read_column<INNER, R>(x, p, row, half_k, middle);
+        if (rows.has_results() && (INNER || row >= place.first)) {
+            if (waits_in_dx) read_results<INNER, R>(dx, place, row, 0, waited);
+            else scratch.read(waited);
+            read_column<INNER, R>(x, p, row, 0, old);
+        }
+        read_column<INNER, R>(x, p, row, R, oldest);
+        fill_zero<R>(u);
+        fill_zero<R>(direct);
+        if (rows.has_u()) {
+            rows.read_squares(sums);
+            gradient_terms<INNER, 1, R, T>(p, place, row + half_k, sums, slopes, middle, u, direct);
+        }
+        if (rows.has_u()) {
+            rows.sum_columns(u_slot, us, u, u_rest, sums);
+            rows.write_u(sums);
+        }
+        u_slot = u_slot == blocks - 2 ? 0 : u_slot + 1;
+        read_column<INNER, R>(dy, p, row, R + half_k, slopes);
+        take_rows<1, R, T>(place, false, newest, values);
+        take_rows<1, R, T>(place, false, oldest, begun);
+        span_sums<Squares, K, 1, R>(begun, values, totals, sums);
+        read_column<INNER, R>(x, p, row, 2 * R + K - 1, newest);
 #pragma unroll
         for (int r = 0; r < R; ++r) sums[r] = place.inside ? sums[r] : 0.0f;
-        read_column<R>(x, p, row + half_k, true, middle);
-        rows.sum(sums, out);
-        thread float *later = park ? direct : direct + half_k;
-        gradient_terms<1, R, T>(p, place, row + half_k, out, next_dy, middle, us + K - 1, later);
-        read_column<R>(dy, p, row + R + half_k, more, next_dy);
-        if (park && row + half_k + R > place.first) write_results<R>(dx, place, row + half_k, later);
-        span_sums<Values, K, 1, R>(us, us + K - 1, u_totals, sums);
-        read_column<R>(x, p, row + R, more, next_old);
-        if (row >= place.first) { // the same for all threads
-            if (park) read_results<R>(dx, place, row, parked);
-            rows.sum(sums, out);
-#pragma unroll
-            for (int r = 0; r < R; ++r) out[r] = fma(-p.factor * old[r], out[r], park ? float(parked[r]) : direct[r]);
-            write_results<R>(dx, place, row, out);
-        }
+        rows.write_squares(sums);
+        if (waits_in_dx) write_results<INNER, R>(dx, place, row, half_k, direct);
+        else if (rows.has_results()) scratch.write(direct);
+        const bool more = INNER || row + R < place.last, some_u = INNER || row >= place.first;
+        row += R;
+        x.at += R * x.row;
+        dy.at += R * dy.row;
+        dx.at += R * dx.row;
+        rows.sum_rows(more, some_u);
 #pragma unroll
         for (int i = 0; i < K - 1; ++i) us[i] = us[i + R];
-#pragma unroll
-        for (int i = 0; i < half_k && !park; ++i) direct[i] = direct[i + R];
     }
+};
+
+template <typename T, int K, int R, int WIDTH>
+METAL_FUNC void gradient_long(device const T *dy, device const T *x, device T *dx, device float *scratch,
+                              constant SpatialParams &p, int group, int thread_index, threadgroup float4 *memory) {
+    LongWalk<T, K, R, WIDTH> walk;
+    const Place place = place_of(p, group, 1, 0, thread_index, 1);
+    walk.rows.memory = (threadgroup float *)memory;
+    walk.rows.thread_index = thread_index;
+    walk.place = place;
+    walk.row = place.first - round_up(K - 1, R);
+    walk.dy = long_column(dy, p, 0, place, walk.row);
+    walk.x = long_column(x, p, 1, place, walk.row);
+    walk.dx = long_column(dx, p, 2, place, walk.row);
+    walk.scratch.at = scratch + (thread_index - 2 * SPATIAL_SIMD_WIDTH);
+    walk.scratch.slot = 0;
+    walk.begin(p);
+    // The inner steps, the same for all threads.
+    const int inner_first = place.first + R, inner_last = min(p.height - K + 1 - 3 * R, place.last - R - K / 2);
+    while (walk.row < place.last) {
+        if (walk.row >= inner_first && walk.row <= inner_last) {
+            do walk.template step<true>(p);
+            while (walk.row <= inner_last);
+        } else {
+            walk.template step<false>(p);
+        }
+    }
+    if (walk.rows.has_results()) walk.template write_dx<false>(p);
+}
+
+// Of floats.
+template <typename T, int K, int R, int WIDTH>
+kernel void spatial_gradient_long(device const T *dy [[buffer(0)]], device const T *x [[buffer(1)]],
+                                  device T *dx [[buffer(2)]], constant SpatialParams &p [[buffer(3)]],
+                                  uint group [[threadgroup_position_in_grid]],
+                                  uint thread_index [[thread_index_in_threadgroup]]) {
+    static_assert(sizeof(T) == sizeof(float), "dx can hold floats");
+    threadgroup float4 memory[LongRows<K, R, WIDTH>::floats / 4];
+    gradient_long<T, K, R, WIDTH>(dy, x, dx, (device float *)dx, p, int(group), int(thread_index), memory);
+}
+// Of smaller elements, with SPATIAL_LONG_SCRATCH floats of scratch for each threadgroup.
+template <typename T, int K, int R, int WIDTH>
+kernel void spatial_gradient_long_16(device const T *dy [[buffer(0)]], device const T *x [[buffer(1)]],
+                                     device T *dx [[buffer(2)]], device float *scratch [[buffer(3)]],
+                                     constant SpatialParams &p [[buffer(4)]],
+                                     uint group [[threadgroup_position_in_grid]],
+                                     uint thread_index [[thread_index_in_threadgroup]]) {
+    threadgroup float4 memory[LongRows<K, R, WIDTH>::floats / 4];
+    gradient_long<T, K, R, WIDTH>(dy, x, dx, scratch + long(group) * SPATIAL_LONG_SCRATCH, p, int(group),
+                                  int(thread_index), memory);
 }

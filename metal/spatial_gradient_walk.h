@@ -155,8 +155,8 @@ METAL_FUNC void write_any(thread Column<T> &to, constant SpatialParams &p, Place
 }
 
 // u = dy * x * T^-(beta + 1) and direct = dy * T^-beta of R rows, from the sums over their windows. Outside the image
-// T may be zero or infinite, and the term nan.
-template <int V, int R, typename T>
+// T may be zero or infinite, and the term nan. INNER: no row is above or below it.
+template <bool INNER, int V, int R, typename T>
 METAL_FUNC void gradient_terms(constant SpatialParams &p, Place place, int row, thread const float *sums,
                                thread const typename Neighbours<T, V>::type *slopes,
                                thread const typename Neighbours<T, V>::type *x, thread float *u, thread float *direct) {
@@ -169,9 +169,9 @@ METAL_FUNC void gradient_terms(constant SpatialParams &p, Place place, int row, 
         const float slope = Neighbours<T, V>::get(slopes[i / V], i % V);
         const float term = slope * Neighbours<T, V>::get(x[i / V], i % V) * power_1[i];
         direct[i] = slope * power[i];
-        u[i] = place.inside && i % V < p.width - place.column ? term : 0.0f;
+        u[i] = place.inside && (V == 1 || i % V < p.width - place.column) ? term : 0.0f;
     }
-    if (row >= 0 && row + R <= p.height) return; // the same for all threads
+    if (INNER || (row >= 0 && row + R <= p.height)) return; // the same for all threads
 #pragma unroll
     for (int i = 0; i < R * V; ++i) u[i] = uint(row + i / V) < uint(p.height) ? u[i] : 0.0f;
 }
@@ -199,16 +199,17 @@ METAL_FUNC void gradient_walk(device const T *dy, device const T *x, device T *d
     if (first > 0) read_any<V, first == 0 ? 1 : first>(newest, p, place, row, true, xs);
 #pragma unroll
     for (int i = first; i < K - 1; i += R) read_any<V, R>(newest, p, place, row + i, true, xs + i);
+    read_next<K, V, R>(newest, from_dy, p, place, row + K - 1, true, next_x, next_dy); // before anything waits
 #pragma unroll
     for (int i = 0; i < K - 1; ++i) xs[i] = place.inside ? xs[i] : Vector(T(0.0f));
 #pragma unroll
     for (int i = K - 1 - warm_up * R; i < K - 1; i += R) {
+        Vector some[R];
 #pragma unroll
-        for (int r = 0; r < R; ++r) next_x[r] = i + r >= 0 ? xs[i + r] : Vector(T(0.0f));
-        take_rows<V, R, T>(place, false, next_x, values);
+        for (int r = 0; r < R; ++r) some[r] = i + r >= 0 ? xs[i + r] : Vector(T(0.0f));
+        take_rows<V, R, T>(place, false, some, values);
         add_rows<Squares, K, V, R>(values, totals, sums);
     }
-    read_next<K, V, R>(newest, from_dy, p, place, row + K - 1, true, next_x, next_dy);
     for (; row < place.last; row += R) {
         const bool more = row + R < place.last;
         float out[R * V], old[R * V];
@@ -228,7 +229,8 @@ METAL_FUNC void gradient_walk(device const T *dy, device const T *x, device T *d
         read_next<K, V, R>(newest, from_dy, p, place, row + R + K - 1, more, next_x, next_dy);
         span_sums<Squares, K, V, R>(old, values, totals, sums);
         rows.sum(sums, out);
-        gradient_terms<V, R, T>(p, place, row + half_k, out, slopes, middle, us + (K - 1) * V, direct + half_k * V);
+        gradient_terms<false, V, R, T>(p, place, row + half_k, out, slopes, middle, us + (K - 1) * V,
+                                       direct + half_k * V);
         span_sums<Values, K, V, R>(us, us + (K - 1) * V, u_totals, sums);
         if (row >= place.first) { // the same for all threads
             rows.sum(sums, out);

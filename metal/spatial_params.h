@@ -13,9 +13,10 @@
 #define SPATIAL_SMALL (SPATIAL_SMALL_EACH * SPATIAL_THREADS)
 #define SPATIAL_PLANES 32 // planes of a threadgroup, in kernels for planes of a known size
 // The gradient in strips of a threadgroup: a simdgroup sums whole rows of larger windows than the one, which have
-// margins of whole simdgroups, and rows of x are read again in larger windows than the other.
+// margins of whole simdgroups, and larger windows than the other have a walk of their own.
 #define SPATIAL_WIDE 16
 #define SPATIAL_LONG 48
+#define SPATIAL_LONG_SCRATCH (32 * 256) // floats of a threadgroup there, for 16-bit elements
 #define SPATIAL_TILE_BITS 12
 #define SPATIAL_TILE (1 << SPATIAL_TILE_BITS) // floats of threadgroup memory where window sums are added up
 

@@ -2,7 +2,7 @@
 // in threadgroup memory, where a thread adds up some neighbouring windows of
 // one row, or a simdgroup all those of a row.
 #pragma once
-#include "spatial_gradient_long.h"
+#include "spatial_gradient_walk.h"
 
 // The pitch of rows in threadgroup memory: an odd number of float4s, so that neighbouring threads, which read float4s
 // of different rows, find them in different banks.
@@ -169,22 +169,6 @@ template <bool WIDE, int K, int V, int R, int WIDTH, int EACH> struct GradientRo
 template <int K, int R, int WIDTH, int EACH> struct GradientRows<true, K, 1, R, WIDTH, EACH> {
     typedef WideRows<K, R, WIDTH> type;
 };
-template <bool LONG> struct GradientStrip {
-    template <int K, int V, int R, typename T, typename Rows>
-    METAL_FUNC static void walk(device const T *dy, device const T *x, device T *dx, constant SpatialParams &p,
-                                Place place, thread Rows &rows) {
-        gradient_walk<K, V, R>(dy, x, dx, p, place, rows);
-    }
-};
-template <> struct GradientStrip<true> {
-    template <int K, int V, int R, typename T, typename Rows>
-    METAL_FUNC static void walk(device const T *dy, device const T *x, device T *dx, constant SpatialParams &p,
-                                Place place, thread Rows &rows) {
-        static_assert(V == 1, "the long walk takes one column");
-        gradient_long_walk<K, R>(dy, x, dx, p, place, rows);
-    }
-};
-
 template <typename T, int K, int V, int R, int WIDTH, int EACH>
 kernel void spatial_gradient_strip(device const T *dy [[buffer(0)]], device const T *x [[buffer(1)]],
                                    device T *dx [[buffer(2)]], constant SpatialParams &p [[buffer(3)]],
@@ -195,5 +179,5 @@ kernel void spatial_gradient_strip(device const T *dy [[buffer(0)]], device cons
     Rows rows;
     rows.begin(memory, int(thread_index));
     const Place place = place_of(p, int(group), 1, 0, int(thread_index), V);
-    GradientStrip<(K > SPATIAL_LONG)>::template walk<K, V, R>(dy, x, dx, p, place, rows);
+    gradient_walk<K, V, R>(dy, x, dx, p, place, rows);
 }

@@ -32,8 +32,10 @@
     entry(argument, gradient, 11, 1, 8, 256, 8)   \
     entry(argument, gradient, 13, 1, 8, 256, 8)   \
     entry(argument, gradient, 15, 1, 8, 256, 16)  \
-    entry(argument, gradient, 31, 1, 10, 384, 12) \
-    entry(argument, gradient, 63, 1, 8, 384, 12)
+    entry(argument, gradient, 31, 1, 10, 384, 12)
+
+// Strips of windows over SPATIAL_LONG. entry(argument, pass, k, rows, width)
+#define SPATIAL_LONG_TABLE(entry, argument) entry(argument, gradient, 63, 8, 384)
 
 // For 16-bit elements only, and preferred for them where `columns` divides the width.
 #define SPATIAL_SIMD_TABLE_16(entry, argument) \

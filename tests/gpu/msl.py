@@ -128,6 +128,8 @@ def threads(instance: Instance) -> int:
     numbers = [int(a) for a in arguments.rstrip(">").split(",") if a.strip().isdigit()]
     if kernel.endswith("_strip"):
         return numbers[3] // numbers[1]  # k, columns, rows, width, each
+    if kernel.endswith(("_long", "_long_16")):
+        return numbers[2]  # k, rows, width
     if kernel.endswith("_interleaved"):
         return numbers[5] // numbers[1] * numbers[4]  # k, columns, rows, channels, lanes, width
     if kernel.endswith("_planes"):

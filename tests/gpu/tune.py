@@ -26,7 +26,7 @@ WAVES = (1, 2, 4)  # times the threadgroups that run at a time
 
 # After the window: columns of a thread, rows of a step; then of a strip its width and the windows that a thread sums,
 # of an interleaved kernel the channels of a thread and the threads side by side. Of planes their side, of whole columns
-# how many a thread takes and their height.
+# how many a thread takes and their height. Long strips, for the largest windows: rows and width.
 VARIANTS = """
 forward simd 5: 4 4, 2 4
 forward simd 9: 4 8, 4 4
@@ -37,7 +37,7 @@ gradient simd 5: 2 4, 4 2, 4 4
 gradient strip 9: 1 8 256 16, 2 8 256 16, 2 4 256 8
 gradient strip 15: 1 8 256 16, 2 8 256 16, 2 8 384 16
 gradient strip 31: 1 10 384 12, 1 8 384 12
-gradient strip 63: 1 8 384 12, 1 7 384 12
+gradient long 63: 8 384
 forward interleaved 3: 1 2 4 8 56, 4 2 1 16 56, 2 2 2 16 56
 gradient interleaved 3: 4 2 1 16 56, 2 2 2 8 56, 2 2 1 16 56
 forward interleaved 5: 1 2 4 8 56, 4 2 1 16 56, 2 2 2 16 56
@@ -63,7 +63,8 @@ def variants(library, dtypes=("float", "half")):
             numbers = [int(n) for n in sizes.split()]
             for dtype in dtypes:
                 name = f"tune_{which}_{design}_{dtype}_{k}_" + "_".join(map(str, numbers))
-                made = msl.instance(library, name, f"spatial_{which}_{design}", dtype, int(k), *numbers)
+                small = "_16" if design == "long" and dtype != "float" else ""
+                made = msl.instance(library, name, f"spatial_{which}_{design}{small}", dtype, int(k), *numbers)
                 yield made, which, design, int(k), dtype, tile(design, numbers)
 
 
@@ -72,14 +73,19 @@ def tile(design, numbers):
     if design == "interleaved":
         columns, rows, channels, lanes, width = numbers
         return columns, rows, width, channels, lanes
+    if design == "long":
+        return 1, *numbers, 1, 1
     if design == "planes":
         return (*numbers * 3, 1, 1)
     return (*numbers[:3], 0, 0)[:3] + (1, 1)
 
 
+# The host's name of a design, where it has no other.
+HOST = {"long": "strip"}
+
 # The shapes that a design is timed on.
 PLANAR = [name for name, (_, nhwc) in SHAPES.items() if not nhwc]
-FITS = {"interleaved": ["nhwc"], "planes": ["7"], "columns": ["14"], "strip": ["56", "hd", "4k"]}
+FITS = {"interleaved": ["nhwc"], "planes": ["7"], "columns": ["14"], "strip": ["56", "hd", "4k"], "long": ["4k"]}
 
 
 def matches(words, *what):
@@ -102,7 +108,7 @@ def profile(words):
         shape, nhwc = SHAPES[FITS.get(design, ["4k"])[-1]]
         images = Images(shape, dtype, nhwc)
         at_once = gpu.groups_at_once(instance.name, msl.threads(instance))
-        launch = images.launch(which, k, groups_at_once=at_once, design=design, tile=tile)
+        launch = images.launch(which, k, groups_at_once=at_once, design=HOST.get(design, design), tile=tile)
         gpu.run(launch, images.operands(which, images.sets[0]), 0, 0, {launch.names[0]: instance.name})
         torch.cuda.synchronize()
 
@@ -129,7 +135,8 @@ def run(words):
                 best = None
                 at_once = gpu.groups_at_once(instance.name, msl.threads(instance))
                 for waves in WAVES:
-                    launch = images.launch(which, k, design=design, groups_at_once=waves * at_once, tile=tile)
+                    host, groups = HOST.get(design, design), waves * at_once
+                    launch = images.launch(which, k, design=host, groups_at_once=groups, tile=tile)
                     try:
                         seconds = images.seconds(gpu, which, launch, {launch.names[0]: instance.name}, rounds=3)
                     except cuda.CudaError as reason:

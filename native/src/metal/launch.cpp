@@ -144,6 +144,22 @@ class Builder {
         set_segments(p, walk_, problem_.dtype, options_, side_by_side, threads, tasks_each);
         add_walk(p, design, ceil_div(p.tasks, tasks_each), threads);
     }
+    // The same where each threadgroup has scratch of its own: so many planes at a time that it stays small.
+    void add_strips_with_scratch(SpatialParams p) {
+        constexpr int64_t each = SPATIAL_LONG_SCRATCH * int64_t(sizeof(float));
+        const int64_t at_a_time = std::max<int64_t>(1, options_.scratch_limit / each / p.strips);
+        const int32_t first = p.first_plane, planes = p.planes;
+        for (int64_t plane = 0; plane < planes; plane += at_a_time) {
+            p.first_plane = int32_t(first + plane);
+            p.planes = int32_t(std::min(at_a_time, planes - plane));
+            set_segments(p, walk_, problem_.dtype, options_, int64_t(p.planes) * p.strips, walk_.width, 1);
+            image_bytes_ = p.tasks * each;
+            char name[64];
+            std::snprintf(name, sizeof name, "spatial_gradient_strip_%s_%d_%d", type_, walk_.k, walk_.columns);
+            add(name, false, {operand(0), operand(1), operand(2), scratch(0)}, p.tasks, p).threads =
+                uint32_t(walk_.width);
+        }
+    }
     // One dispatch of a kernel for an odd square window.
     void add_walk(const SpatialParams &p, const char *design, int64_t groups, int32_t threads) {
         char name[64];
@@ -226,7 +242,9 @@ class Builder {
         const int32_t twice = int32_t(ceil_div(w.k - 1, w.columns));
         const int32_t margin = w.k > SPATIAL_WIDE ? int32_t(ceil_div(twice, simd_width)) * simd_width : twice;
         set_strips(p, lanes, w.columns, is_gradient() ? margin : reach, lanes);
-        if (ceil_div(p.width, w.columns) + 2 * reach <= lanes) { // the whole width, with zeros on both sides
+        const bool walks_long = is_gradient() && w.k > SPATIAL_LONG; // its margins are part of the kernel
+        if (walks_long && itemsize(problem_.dtype) < int64_t(sizeof(float))) return add_strips_with_scratch(p);
+        if (!walks_long && ceil_div(p.width, w.columns) + 2 * reach <= lanes) { // the whole width between zeros
             p.strip_margin = reach;
             p.strip_outputs = int32_t(ceil_div(p.width, w.columns));
             p.strips = 1;

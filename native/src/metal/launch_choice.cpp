@@ -38,12 +38,13 @@ constexpr Walk walks[] = {
 #define SPATIAL_WALK_SIMD_16(design, pass, k, columns, rows) {design, pass, k, columns, rows, 0, 1, 1, 2},
 #define SPATIAL_WALK_STRIP(bytes, pass, k, columns, rows, width, each) \
     {Design::strip, pass, k, columns, rows, width, 1, 1, bytes},
+#define SPATIAL_WALK_LONG(design, pass, k, rows, width) {design, pass, k, 1, rows, width, 1, 1, 0},
 #define SPATIAL_WALK_PLANES(design, pass, k, side) {design, pass, k, side, side, side, 1, 1, 0},
 #define SPATIAL_WALK_INTERLEAVED(bytes, pass, k, columns, rows, channels, lanes, width) \
     {Design::interleaved, pass, k, columns, rows, width, channels, lanes, bytes},
     SPATIAL_SIMD_TABLE_16(SPATIAL_WALK_SIMD_16, Design::simd) SPATIAL_STRIP_TABLE_16(SPATIAL_WALK_STRIP, 2)
         SPATIAL_SIMD_TABLE(SPATIAL_WALK_SIMD, Design::simd) SPATIAL_STRIP_TABLE(SPATIAL_WALK_STRIP, 0)
-            SPATIAL_INTERLEAVED_TABLE(SPATIAL_WALK_INTERLEAVED, 0)
+            SPATIAL_LONG_TABLE(SPATIAL_WALK_LONG, Design::strip) SPATIAL_INTERLEAVED_TABLE(SPATIAL_WALK_INTERLEAVED, 0)
                 SPATIAL_INTERLEAVED_FLOAT_TABLE(SPATIAL_WALK_INTERLEAVED, 4)
                     SPATIAL_INTERLEAVED_HALF_TABLE(SPATIAL_WALK_INTERLEAVED, 2)
                         SPATIAL_PLANES_TABLE(SPATIAL_WALK_PLANES, Design::planes)
@@ -138,10 +139,20 @@ int32_t odd_square(const Problem &problem, const SpatialParams &shape) {
     return pass && !shape.clamp && odd && s.kernel_width <= 63 ? int32_t(s.kernel_width) : 0;
 }
 
+// Whether the distances between all rows that a step of a long walk takes can be counted by 32 bits.
+bool rows_are_near(const Walk &walk, const Problem &problem, const SpatialParams &shape) {
+    const int64_t most = std::numeric_limits<int32_t>::max() / (walk.k + 4 * walk.rows);
+    for (int i = 0; i < problem.n_images; ++i)
+        if (std::llabs(shape.image[i].row) > most) return false;
+    return true;
+}
+
 // Whether elements and planes are of the size that the kernel is made for.
 bool fits(const Walk &walk, const Problem &problem, const SpatialParams &shape) {
     if (walk.bytes && walk.bytes != itemsize(problem.dtype)) return false;
     switch (walk.design) {
+    case Design::strip:
+        return walk.pass != SN_GRADIENT || walk.k <= SPATIAL_LONG || rows_are_near(walk, problem, shape);
     case Design::planes: return shape.height == walk.width && shape.width == walk.width;
     case Design::columns: return shape.height == walk.rows && shape.width <= 16 * walk.columns;
     default: return true;
