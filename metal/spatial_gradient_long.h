@@ -69,8 +69,8 @@ template <int K, int R, int WIDTH> struct LongScratch {
     METAL_FUNC int next() const { return slot == slots - 1 ? 0 : slot + 1; }
 };
 
-// One thread's walk, R rows at a time. In which order a step reads and uses its rows was found by trying: a read that
-// is far from its use, and never just before one that waits for another.
+// One thread's walk, R rows at a time. The order in which a step reads and uses its rows was found by trying: reads are
+// far from their use, and none comes just before something that waits for another.
 template <typename T, int K, int R, int WIDTH> struct LongWalk {
     typedef Span<K, R> Steps;
     enum : int { half_k = K / 2, blocks = Steps::blocks, warm_up = Steps::warm_up };
@@ -121,38 +121,37 @@ template <typename T, int K, int R, int WIDTH> struct LongWalk {
     // Window sums of squares are there from `row` on, T of the rows half a window further on. INNER: all rows that it
     // reads are in the image, all that it writes are the strip's.
     template <bool INNER> METAL_FUNC void step(constant SpatialParams &p) {
-        float values[R], sums[R], begun[R];
-        float direct[R];
+        float values[R], sums[R], begun[R], direct[R];
         thread float *u = us + K - 1;
-        if (rows.has_results() && (INNER || row > place.first)) write_dx<INNER>(p);
+        if (place.owned && (INNER || row > place.first)) write_dx<INNER>(p);
         read_column<INNER, R>(x, p, row, half_k, middle);
-        if (rows.has_results() && (INNER || row >= place.first)) {
+        read_column<INNER, R>(x, p, row, R, oldest);
+        if (place.owned && (INNER || row >= place.first)) {
             if (waits_in_dx) read_results<INNER, R>(dx, place, row, 0, waited);
             else scratch.read(waited);
             read_column<INNER, R>(x, p, row, 0, old);
         }
-        read_column<INNER, R>(x, p, row, R, oldest);
         fill_zero<R>(u);
         fill_zero<R>(direct);
         if (rows.has_u()) {
             rows.read_squares(sums);
             gradient_terms<INNER, 1, R, T>(p, place, row + half_k, sums, slopes, middle, u, direct);
         }
-        if (rows.has_u()) {
+        if (rows.has_u()) { // in one branch with the above both take more registers
             rows.sum_columns(u_slot, us, u, u_rest, sums);
             rows.write_u(sums);
         }
         u_slot = u_slot == blocks - 2 ? 0 : u_slot + 1;
-        read_column<INNER, R>(dy, p, row, R + half_k, slopes);
         take_rows<1, R, T>(place, false, newest, values);
         take_rows<1, R, T>(place, false, oldest, begun);
         span_sums<Squares, K, 1, R>(begun, values, totals, sums);
+        read_column<INNER, R>(dy, p, row, R + half_k, slopes);
         read_column<INNER, R>(x, p, row, 2 * R + K - 1, newest);
 #pragma unroll
         for (int r = 0; r < R; ++r) sums[r] = place.inside ? sums[r] : 0.0f;
         rows.write_squares(sums);
         if (waits_in_dx) write_results<INNER, R>(dx, place, row, half_k, direct);
-        else if (rows.has_results()) scratch.write(direct);
+        else if (place.owned) scratch.write(direct);
         const bool more = INNER || row + R < place.last, some_u = INNER || row >= place.first;
         row += R;
         x.at += R * x.row;
@@ -189,7 +188,7 @@ METAL_FUNC void gradient_long(device const T *dy, device const T *x, device T *d
             walk.template step<false>(p);
         }
     }
-    if (walk.rows.has_results()) walk.template write_dx<false>(p);
+    if (place.owned) walk.template write_dx<false>(p);
 }
 
 // Of floats.

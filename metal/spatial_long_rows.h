@@ -26,7 +26,6 @@ template <int K, int R, int WIDTH> struct LongRows {
     static_assert(blocks > 1 && tail > 0 && centre % 4 == 0, "a window is many steps high");
 
     METAL_FUNC bool has_u() const { return thread_index >= margin && thread_index < WIDTH - margin; }
-    METAL_FUNC bool has_results() const { return thread_index >= 2 * margin && thread_index < WIDTH - 2 * margin; }
 
     METAL_FUNC void write_squares(thread const float *v) const {
 #pragma unroll

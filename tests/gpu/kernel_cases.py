@@ -216,7 +216,8 @@ def narrow():
 
 
 def wide():
-    """The gradient of large windows in strips whose margins are whole simdgroups, narrower and wider images."""
+    """The gradient of large windows in strips whose margins are whole simdgroups, narrower and wider images; then
+    tall ones of several planes, of which scratch takes one at a time."""
     layouts = itertools.cycle(["nchw", "padded", "odd", "strided"])
     betas = itertools.cycle([(0.75, 1.1), (5.0, 1.0), (-1.0, 2.0), (0.5, 0.3)])
     for k, width in itertools.product((31, 63), (256, 320, 322, 323, 354, 355, 641, 1001)):
@@ -225,6 +226,9 @@ def wide():
             "gradient", (k, k), 1.3, beta, delta, design="strip", aligned=name != "odd", concurrency=4096
         )
         yield Case(operation, (1, 1, 75, width), name)
+    for dtype, limit in (("float", 0), ("half", 0), ("half", 1), ("bfloat", 1)):
+        operation = Operation("gradient", (63, 63), 1.3, 0.75, 1.1, dtype=dtype, design="strip", scratch_limit=limit)
+        yield Case(operation, (1, 3, 300, 300), next(layouts))
 
 
 def small():

@@ -96,6 +96,19 @@ def test_planes_of_other_sizes_are_refused(shape, kernel, edge):
         launch.make_launch(operation, shape, [view.strides for _, view in images])
 
 
+def test_far_rows_go_to_another_kernel():
+    """Long walks count the distances between rows by 32 bits."""
+    operation = launch.Operation("gradient", (63, 63), design="automatic", dtype="float")
+    shape, near, far = (1, 1, 100, 100), 1 << 22, 1 << 25
+
+    def kernels(row):
+        dense = (4 * shape[2] * row, 4 * shape[2] * row, 4 * row, 4)
+        return launch.make_launch(operation, shape, [dense] * 3).names
+
+    assert kernels(near) == ["spatial_gradient_strip_float_63_1"]
+    assert "spatial_gradient_general_float" in kernels(far)
+
+
 @pytest.mark.parametrize("which", ["forward", "gradient"])
 def test_planes_have_the_same_bits_in_every_layout(which, kernels):
     operation = launch.Operation(which, (5, 5), 1.3, 0.75, design="planes")
