@@ -113,8 +113,7 @@ template <typename T, int K, int R, int WIDTH> struct LongWalk {
         float sums[R];
         rows.read_u(sums);
 #pragma unroll
-        for (int r = 0; r < R; ++r)
-            sums[r] = fma(-p.factor * float(old[r]), sums[r], waited[r]);
+        for (int r = 0; r < R; ++r) sums[r] = fma(-p.factor * float(old[r]), sums[r], waited[r]);
         write_results<INNER, R>(dx, place, row, -R, sums);
     }
 
