@@ -95,19 +95,10 @@ template <int K, int R, int WIDTH> struct LongRows {
         static_assert(each % 8 == 4, "eight lanes read float4s from different banks of memory at a time");
         threadgroup float4 *columns = row + thread_index % SPATIAL_SIMD_WIDTH * (each / 4);
         float v[each], sums[each + 1];
-#pragma unroll
-        for (int q = 0; q < each / 4; ++q) {
-            const float4 f = columns[q];
-            v[4 * q] = f.x;
-            v[4 * q + 1] = f.y;
-            v[4 * q + 2] = f.z;
-            v[4 * q + 3] = f.w;
-        }
+        read_float4s<each>(columns, v);
         simd_window_sums<K, each>(v, sums);
         sums[each] = from_lane(sums[0], 1);
         simdgroup_barrier(mem_flags::mem_threadgroup); // other lanes' columns have been read
-#pragma unroll
-        for (int q = 0; q < each / 4; ++q)
-            columns[q + centre / 4] = float4(sums[4 * q + 1], sums[4 * q + 2], sums[4 * q + 3], sums[4 * q + 4]);
+        write_float4s<each>(columns + centre / 4, sums + 1);
     }
 };

@@ -70,21 +70,8 @@ template <int K, int V, int R, int WIDTH, int EACH> struct StripRows {
         // Whole float4s are read, the first of them up to `lead` columns before the first window.
         constexpr int lead = before - K / 2, quads = ceil_div(lead + K - 1 + EACH, 4);
         float w[4 * quads];
-        threadgroup const float4 *from = (threadgroup const float4 *)(in - before);
-#pragma unroll
-        for (int q = 0; q < quads; ++q) {
-            const float4 f = from[q];
-            w[4 * q] = f.x;
-            w[4 * q + 1] = f.y;
-            w[4 * q + 2] = f.z;
-            w[4 * q + 3] = f.w;
-        }
+        read_float4s<4 * quads>((threadgroup const float4 *)(in - before), w);
         sliding_sums<K, EACH, 1>(w + lead, s);
-    }
-    METAL_FUNC void write_windows(threadgroup float *out, thread const float *s) {
-        threadgroup float4 *to = (threadgroup float4 *)out;
-#pragma unroll
-        for (int q = 0; q < EACH / 4; ++q) to[q] = float4(s[4 * q], s[4 * q + 1], s[4 * q + 2], s[4 * q + 3]);
     }
 
     METAL_FUNC void sum(thread const float *v, thread float *sums) {
@@ -95,7 +82,7 @@ template <int K, int V, int R, int WIDTH, int EACH> struct StripRows {
             float s[EACH];
             const int place = place_of_task(thread_index);
             sum_windows(in + place, s);
-            write_windows(out + place, s);
+            write_float4s<EACH>((threadgroup float4 *)(out + place), s);
         }
         threadgroup_barrier(mem_flags::mem_threadgroup);
         read(out, sums);
@@ -137,17 +124,9 @@ template <int K, int R, int WIDTH> struct WideRows {
   private:
     METAL_FUNC void sum_row(threadgroup float4 *columns) {
         float v[each], s[each];
-#pragma unroll
-        for (int q = 0; q < each / 4; ++q) {
-            const float4 f = columns[q];
-            v[4 * q] = f.x;
-            v[4 * q + 1] = f.y;
-            v[4 * q + 2] = f.z;
-            v[4 * q + 3] = f.w;
-        }
+        read_float4s<each>(columns, v);
         simd_window_sums<K, each>(v, s);
-#pragma unroll
-        for (int q = 0; q < each / 4; ++q) columns[q] = float4(s[4 * q], s[4 * q + 1], s[4 * q + 2], s[4 * q + 3]);
+        write_float4s<each>(columns, s);
     }
 };
 

@@ -120,6 +120,22 @@ template <int N> METAL_FUNC void fill_zero(thread float *v) {
     for (int i = 0; i < N; ++i) v[i] = 0.0f;
 }
 
+// N values that lie in threadgroup memory as float4s.
+template <int N> METAL_FUNC void read_float4s(threadgroup const float4 *from, thread float *v) {
+#pragma unroll
+    for (int q = 0; q < N / 4; ++q) {
+        const float4 f = from[q];
+        v[4 * q] = f.x;
+        v[4 * q + 1] = f.y;
+        v[4 * q + 2] = f.z;
+        v[4 * q + 3] = f.w;
+    }
+}
+template <int N> METAL_FUNC void write_float4s(threadgroup float4 *to, thread const float *v) {
+#pragma unroll
+    for (int q = 0; q < N / 4; ++q) to[q] = float4(v[4 * q], v[4 * q + 1], v[4 * q + 2], v[4 * q + 3]);
+}
+
 // The value of the lane `distance` to the right (to the left where it is
 // negative), around the simdgroup's end.
 METAL_FUNC float from_lane(float value, int distance) {
