@@ -51,7 +51,7 @@ METAL_FUNC void write_results(LongColumn<T> column, Place place, int row, int of
 // dy * T^-beta that waits in scratch, each thread's own: some steps of R rows of the columns with results.
 template <int K, int R, int WIDTH> struct LongScratch {
     enum : int { late = (K / 2 + 1) % R, slots = (K / 2 + 1) / R, columns = WIDTH - 4 * SPATIAL_SIMD_WIDTH };
-    static_assert(late == 0, "the last of R rows begins a step");
+    static_assert(late == 0, "half a window and its centre are whole steps");
     static_assert(slots * R * columns == SPATIAL_LONG_SCRATCH, "the host reserves as much");
     device float *at;
     int slot; // of the next step's rows, and of the oldest
