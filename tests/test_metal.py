@@ -51,6 +51,16 @@ def test_memory_around_the_output_is_left_alone(x):
         assert (block == 7).all()
 
 
+@pytest.mark.parametrize("dtype, bound", [("float32", 2e-6), ("float16", 1e-3)])
+@pytest.mark.parametrize("shape", [(2, 70, 41), (130, 256), (100, 300), (64, 700)])
+def test_gradient_of_the_largest_windows(shape, dtype, bound, rng):
+    """A walk of its own, in strips of 256 results: less than one, one, some of the last beside the image, three."""
+    x, dy = rng.normal(size=(2, *shape)).astype(dtype)
+    dx = metal(63, 2000.0, 0.75, 1.1).gradient(dy, x)
+    exact = sn.SpatialNorm(63, 2000.0, 0.75, 1.1, device="cpu").gradient(dy.astype("f8"), x.astype("f8"))
+    np.testing.assert_allclose(dx, exact, rtol=0, atol=bound * np.abs(exact).max())
+
+
 def test_misaligned_operands_are_copied(x):
     raw = np.zeros(x.nbytes + 4, np.uint8)
     odd = raw[1 : 1 + x.nbytes].view("f4").reshape(x.shape)
