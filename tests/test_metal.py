@@ -51,7 +51,7 @@ def test_memory_around_the_output_is_left_alone(x):
         assert (block == 7).all()
 
 
-@pytest.mark.parametrize("dtype, bound", [("float32", 2e-6), ("float16", 1e-3)])
+@pytest.mark.parametrize(("dtype", "bound"), [("float32", 2e-6), ("float16", 1e-3)])
 @pytest.mark.parametrize("shape", [(2, 70, 41), (130, 256), (100, 300), (64, 700)])
 def test_gradient_of_the_largest_windows(shape, dtype, bound, rng):
     """A walk of its own, in strips of 256 results: less than one, one, some of the last beside the image, three."""
