@@ -148,6 +148,7 @@ template <bool WIDE, int K, int V, int R, int WIDTH, int EACH> struct GradientRo
 template <int K, int R, int WIDTH, int EACH> struct GradientRows<true, K, 1, R, WIDTH, EACH> {
     typedef WideRows<K, R, WIDTH> type;
 };
+
 template <typename T, int K, int V, int R, int WIDTH, int EACH>
 kernel void spatial_gradient_strip(device const T *dy [[buffer(0)]], device const T *x [[buffer(1)]],
                                    device T *dx [[buffer(2)]], constant SpatialParams &p [[buffer(3)]],

@@ -154,19 +154,18 @@ class Builder {
             p.planes = int32_t(std::min(at_a_time, planes - plane));
             set_segments(p, walk_, problem_.dtype, options_, int64_t(p.planes) * p.strips, walk_.width, 1);
             image_bytes_ = p.tasks * each;
-            char name[64];
-            std::snprintf(name, sizeof name, "spatial_gradient_strip_%s_%d_%d", type_, walk_.k, walk_.columns);
-            add(name, false, {operand(0), operand(1), operand(2), scratch(0)}, p.tasks, p).threads =
-                uint32_t(walk_.width);
+            add_walk(p, "strip", p.tasks, walk_.width, true);
         }
     }
-    // One dispatch of a kernel for an odd square window.
-    void add_walk(const SpatialParams &p, const char *design, int64_t groups, int32_t threads) {
+    // One dispatch of a kernel for an odd square window; of gradients, some take scratch.
+    void add_walk(const SpatialParams &p, const char *design, int64_t groups, int32_t threads,
+                  bool with_scratch = false) {
         char name[64];
         std::snprintf(name, sizeof name, "spatial_%s_%s_%s_%d_%d", is_gradient() ? "gradient" : "forward", design,
                       type_, walk_.k, walk_.columns);
-        Dispatch &d = is_gradient() ? add(name, false, {operand(0), operand(1), operand(2)}, groups, p)
-                                    : add(name, false, {operand(0), operand(1)}, groups, p);
+        Dispatch &d = with_scratch    ? add(name, false, {operand(0), operand(1), operand(2), scratch(0)}, groups, p)
+                      : is_gradient() ? add(name, false, {operand(0), operand(1), operand(2)}, groups, p)
+                                      : add(name, false, {operand(0), operand(1)}, groups, p);
         d.threads = uint32_t(threads);
     }
 
@@ -242,9 +241,9 @@ class Builder {
         const int32_t twice = int32_t(ceil_div(w.k - 1, w.columns));
         const int32_t margin = w.k > SPATIAL_WIDE ? int32_t(ceil_div(twice, simd_width)) * simd_width : twice;
         set_strips(p, lanes, w.columns, is_gradient() ? margin : reach, lanes);
-        const bool walks_long = is_gradient() && w.k > SPATIAL_LONG; // its margins are part of the kernel
-        if (walks_long && itemsize(problem_.dtype) < int64_t(sizeof(float))) return add_strips_with_scratch(p);
-        if (!walks_long && ceil_div(p.width, w.columns) + 2 * reach <= lanes) { // the whole width between zeros
+        if (walks_long(w) && itemsize(problem_.dtype) < int64_t(sizeof(float))) return add_strips_with_scratch(p);
+        // The whole width between zeros, where margins are not part of the kernel.
+        if (!walks_long(w) && ceil_div(p.width, w.columns) + 2 * reach <= lanes) {
             p.strip_margin = reach;
             p.strip_outputs = int32_t(ceil_div(p.width, w.columns));
             p.strips = 1;

@@ -151,8 +151,7 @@ bool rows_are_near(const Walk &walk, const Problem &problem, const SpatialParams
 bool fits(const Walk &walk, const Problem &problem, const SpatialParams &shape) {
     if (walk.bytes && walk.bytes != itemsize(problem.dtype)) return false;
     switch (walk.design) {
-    case Design::strip:
-        return walk.pass != SN_GRADIENT || walk.k <= SPATIAL_LONG || rows_are_near(walk, problem, shape);
+    case Design::strip: return !walks_long(walk) || rows_are_near(walk, problem, shape);
     case Design::planes: return shape.height == walk.width && shape.width == walk.width;
     case Design::columns: return shape.height == walk.rows && shape.width <= 16 * walk.columns;
     default: return true;
@@ -178,8 +177,7 @@ std::optional<Walk> find_walk(Design design, const Problem &problem, const Spati
 int32_t registers(const Walk &w) {
     const int32_t kept = int32_t(ceil_div(w.k - 1, w.rows) + 1) * w.rows, reading = 2 * w.rows;
     int32_t rows = kept + reading;
-    if (w.pass == SN_GRADIENT)
-        rows = w.k > SPATIAL_LONG ? kept + 9 * w.rows : 2 * kept + w.k / 2 + w.rows + 2 * reading;
+    if (w.pass == SN_GRADIENT) rows = walks_long(w) ? kept + 9 * w.rows : 2 * kept + w.k / 2 + w.rows + 2 * reading;
     return std::min(255, 24 + rows * w.columns * w.channels);
 }
 

@@ -27,6 +27,9 @@ struct Walk {
     int32_t bytes;         // of an element; 0: any
 };
 
+// Whether the kernel is one of the gradient's for the largest windows.
+inline bool walks_long(const Walk &w) { return w.pass == SN_GRADIENT && w.k > SPATIAL_LONG; }
+
 struct Choice {
     Design design; // any but automatic
     Walk walk;     // of the designs for odd square windows: simd, strip, interleaved, planes, columns
