@@ -4,6 +4,9 @@
 #include "spatial_params.h"
 using namespace metal;
 
+// An element that nobody reads again soon. Metal has no word for this; a compatibility header may have one.
+template <typename T> METAL_FUNC T read_once(device const T *at) { return *at; }
+
 // Where a plane of an image begins, in elements from the image's lowest.
 METAL_FUNC long plane_offset(constant SpatialParams &p, int image, int plane) {
     long offset = p.image[image].origin;
@@ -69,14 +72,19 @@ template <int N> METAL_FUNC void powers(constant SpatialParams &p, thread const 
 
 // T^-beta and T^-(beta + 1), which is not the former over T where T is zero or infinite.
 template <int N>
+METAL_FUNC void plain_powers(constant SpatialParams &p, thread const float *t, thread float *power,
+                             thread float *power_1) {
+#pragma unroll
+    for (int i = 0; i < N; ++i) {
+        const float log_t = precise::log2(t[i]);
+        power[i] = precise::exp2(-p.beta * log_t);
+        power_1[i] = precise::exp2(-(p.beta + 1.0f) * log_t);
+    }
+}
+template <int N>
 METAL_FUNC void powers(constant SpatialParams &p, thread const float *t, thread float *power, thread float *power_1) {
     if (p.power == SPATIAL_POWER_PLAIN) {
-#pragma unroll
-        for (int i = 0; i < N; ++i) {
-            const float log_t = precise::log2(t[i]);
-            power[i] = precise::exp2(-p.beta * log_t);
-            power_1[i] = precise::exp2(-(p.beta + 1.0f) * log_t);
-        }
+        plain_powers<N>(p, t, power, power_1);
     } else {
 #pragma unroll
         for (int i = 0; i < N; ++i) {

@@ -3,8 +3,8 @@
 // once (and again in the margins), dx is written once.
 //
 // It needs few registers and instructions: rows of x are kept as they are
-// stored; a window begins and ends at any row of a step; and rows inside the
-// image are read without conditions.
+// stored; a window begins and ends at any row of a step; and steps whose rows
+// are all inside the image and the strip stand apart, without conditions.
 #pragma once
 #include "spatial_walk.h"
 
@@ -102,14 +102,31 @@ METAL_FUNC void read_any(thread Column<const T> &from, constant SpatialParams &p
     }
 }
 
+// Strides in bytes of 32 bits take the fewest instructions; the host sees to it that they suffice.
+template <typename T> METAL_FUNC int row_bytes(constant SpatialParams &p, int which) {
+    return int(p.image[which].row * long(sizeof(T)));
+}
+template <typename Pointer> METAL_FUNC Pointer rows_below(Pointer at, int bytes, int rows) {
+    return (Pointer)((device const char *)at + long(bytes) * rows);
+}
+
 // Rows of x from `row` on and of dy from half a window above: one choice for both.
-template <int K, int V, int R, typename T>
+template <bool INNER, int K, int V, int R, typename T>
 METAL_FUNC void read_next(thread Column<const T> &x, thread Column<const T> &dy, constant SpatialParams &p, Place place,
                           int row, bool wanted, thread typename Neighbours<T, V>::type *next_x,
                           thread typename Neighbours<T, V>::type *next_dy) {
     typedef typename Neighbours<T, V>::type Vector;
     constexpr int above = K / 2;
-    if ((V == 1 || p.aligned == V) && row >= above && row + R <= p.height) { // the same for all threads
+    if (INNER) {
+        const int x_bytes = row_bytes<T>(p, 1), dy_bytes = row_bytes<T>(p, 0);
+#pragma unroll
+        for (int r = 0; r < R; ++r) {
+            next_x[r] = *(device const Vector *)x.at;
+            next_dy[r] = *(device const Vector *)dy.at;
+            x.at = rows_below(x.at, x_bytes, 1);
+            dy.at = rows_below(dy.at, dy_bytes, 1);
+        }
+    } else if ((V == 1 || p.aligned == V) && row >= above && row + R <= p.height) { // the same for all threads
 #pragma unroll
         for (int r = 0; r < R; ++r, x.at += x.row, dy.at += dy.row) {
             next_x[r] = *(device const Vector *)x.at;
@@ -154,67 +171,102 @@ METAL_FUNC void write_any(thread Column<T> &to, constant SpatialParams &p, Place
     }
 }
 
+// The same of rows that are all wanted.
+template <int V, int R, typename T>
+METAL_FUNC void write_inner(thread Column<T> &to, constant SpatialParams &p, Place place, thread const float *v) {
+    typedef typename Neighbours<T, V>::type Vector;
+    const int bytes = row_bytes<T>(p, 2);
+    if (place.owned) {
+#pragma unroll
+        for (int r = 0; r < R; ++r) {
+            Vector out;
+#pragma unroll
+            for (int c = 0; c < V; ++c) Neighbours<T, V>::set(out, c, T(v[r * V + c]));
+            *(device Vector *)rows_below(to.at, bytes, r) = out;
+        }
+    }
+    to.at = rows_below(to.at, bytes, R);
+}
+
 // u = dy * x * T^-(beta + 1) and direct = dy * T^-beta of R rows, from the sums over their windows. Outside the image
-// T may be zero or infinite, and the term nan. INNER: no row is above or below it.
-template <bool INNER, int V, int R, typename T>
+// T may be zero or infinite, and the term nan. INNER: no row is above or below it. PLAIN: T^-beta is a plain power.
+template <bool INNER, bool PLAIN, int V, int R, typename T>
 METAL_FUNC void gradient_terms(constant SpatialParams &p, Place place, int row, thread const float *sums,
                                thread const typename Neighbours<T, V>::type *slopes,
                                thread const typename Neighbours<T, V>::type *x, thread float *u, thread float *direct) {
     float t[R * V], power[R * V], power_1[R * V];
 #pragma unroll
     for (int i = 0; i < R * V; ++i) t[i] = base(p, sums[i]);
-    powers<R * V>(p, t, power, power_1);
+    if (PLAIN) plain_powers<R * V>(p, t, power, power_1);
+    else powers<R * V>(p, t, power, power_1);
 #pragma unroll
     for (int i = 0; i < R * V; ++i) {
         const float slope = Neighbours<T, V>::get(slopes[i / V], i % V);
         const float term = slope * Neighbours<T, V>::get(x[i / V], i % V) * power_1[i];
         direct[i] = slope * power[i];
-        u[i] = place.inside && (V == 1 || i % V < p.width - place.column) ? term : 0.0f;
+        u[i] = place.inside && (INNER || V == 1 || i % V < p.width - place.column) ? term : 0.0f;
     }
     if (INNER || (row >= 0 && row + R <= p.height)) return; // the same for all threads
 #pragma unroll
     for (int i = 0; i < R * V; ++i) u[i] = uint(row + i / V) < uint(p.height) ? u[i] : 0.0f;
 }
 
-template <int K, int V, int R, typename T, typename Rows>
-METAL_FUNC void gradient_walk(device const T *dy, device const T *x, device T *dx, constant SpatialParams &p,
-                              Place place, thread Rows &rows) {
-    constexpr int half_k = K / 2, blocks = Span<K, R>::blocks, warm_up = Span<K, R>::warm_up;
-    constexpr bool margins_are_simdgroups =
-        K > SPATIAL_WIDE; // threads without results are not worth a branch otherwise
+// One thread's walk, R rows at a time.
+template <typename T, int K, int V, int R, typename Rows> struct GradientWalk {
     typedef typename Neighbours<T, V>::type Vector;
+    enum : int { half_k = K / 2, blocks = Span<K, R>::blocks, warm_up = Span<K, R>::warm_up };
+    // Threads without results are not worth a branch otherwise.
+    enum : bool { margins_are_simdgroups = K > SPATIAL_WIDE };
+    // Whether inner steps stand apart: not where that was no faster on an NVIDIA GPU.
+    enum : bool { apart = Rows::in_memory && (K <= SPATIAL_WIDE || sizeof(T) < sizeof(float)) };
+    Place place;
+    int row;
+    Column<const T> newest, from_dy;
+    Column<T> to;
     // The oldest rows are row - half_k on in us, row on in direct and xs.
     float us[(K - 1 + R) * V], direct[(half_k + R) * V], totals[blocks * V], u_totals[blocks * V];
     Vector xs[K - 1 + R], next_x[R], next_dy[R];
-    int row = place.first - round_up(K - 1, R);
-    Column<const T> newest = valid_column(x, p, 1, place, row);
-    Column<const T> from_dy = valid_column(dy, p, 0, place, row + half_k);
-    Column<T> to = valid_column(dx, p, 2, place, place.first);
-    fill_zero<(K - 1) * V>(us);
-    fill_zero<half_k * V>(direct);
-    fill_zero<blocks * V>(totals);
-    fill_zero<blocks * V>(u_totals);
-    float values[R * V], sums[R * V];
-    constexpr int first = (K - 1) % R;
-    if (first > 0) read_any<V, first == 0 ? 1 : first>(newest, p, place, row, true, xs);
+
+    METAL_FUNC void begin(device const T *dy, device const T *x, device T *dx, constant SpatialParams &p) {
+        row = place.first - round_up(K - 1, R);
+        newest = valid_column(x, p, 1, place, row);
+        from_dy = valid_column(dy, p, 0, place, row + half_k);
+        to = valid_column(dx, p, 2, place, place.first);
+        fill_zero<(K - 1) * V>(us);
+        fill_zero<half_k * V>(direct);
+        fill_zero<blocks * V>(totals);
+        fill_zero<blocks * V>(u_totals);
+        float values[R * V], sums[R * V];
+        constexpr int first = (K - 1) % R;
+        if (first > 0) read_any<V, first == 0 ? 1 : first>(newest, p, place, row, true, xs);
 #pragma unroll
-    for (int i = first; i < K - 1; i += R) read_any<V, R>(newest, p, place, row + i, true, xs + i);
-    read_next<K, V, R>(newest, from_dy, p, place, row + K - 1, true, next_x, next_dy); // before anything waits
+        for (int i = first; i < K - 1; i += R) read_any<V, R>(newest, p, place, row + i, true, xs + i);
+        // Before anything waits.
+        read_next<false, K, V, R>(newest, from_dy, p, place, row + K - 1, true, next_x, next_dy);
 #pragma unroll
-    for (int i = 0; i < K - 1; ++i) xs[i] = place.inside ? xs[i] : Vector(T(0.0f));
+        for (int i = 0; i < K - 1; ++i) xs[i] = place.inside ? xs[i] : Vector(T(0.0f));
 #pragma unroll
-    for (int i = K - 1 - warm_up * R; i < K - 1; i += R) {
-        Vector some[R];
+        for (int i = K - 1 - warm_up * R; i < K - 1; i += R) {
+            Vector some[R];
 #pragma unroll
-        for (int r = 0; r < R; ++r) some[r] = i + r >= 0 ? xs[i + r] : Vector(T(0.0f));
-        take_rows<V, R, T>(place, false, some, values);
-        add_rows<Squares, K, V, R>(values, totals, sums);
+            for (int r = 0; r < R; ++r) some[r] = i + r >= 0 ? xs[i + r] : Vector(T(0.0f));
+            take_rows<V, R, T>(place, false, some, values);
+            add_rows<Squares, K, V, R>(values, totals, sums);
+        }
     }
-    for (; row < place.last; row += R) {
+
+    // All rows that the next step reads are in the image, all that it writes are the strip's, if they are not above it.
+    METAL_FUNC bool inner(constant SpatialParams &p) const {
+        return row + R <= place.last && row + 2 * R + K - 1 <= p.height;
+    }
+
+    template <bool INNER> METAL_FUNC void step(constant SpatialParams &p, thread Rows &rows) {
         const bool more = row + R < place.last;
-        float out[R * V], old[R * V];
+        float values[R * V], sums[R * V], out[R * V], old[R * V], unused[R * V];
         Vector slopes[R], middle[R], end[R];
         take_rows<V, R, T>(place, true, next_x, values);
+        // dy needs no zeros; but after a choice the next rows can be read to where these were, without a wait.
+        if (apart) take_rows<V, R, T>(place, true, next_dy, unused);
 #pragma unroll
         for (int r = 0; r < R; ++r) {
             slopes[r] = next_dy[r];
@@ -226,19 +278,22 @@ METAL_FUNC void gradient_walk(device const T *dy, device const T *x, device T *d
             middle[r] = xs[half_k + r];
         }
         take_rows<V, R, T>(place, false, end, old);
-        read_next<K, V, R>(newest, from_dy, p, place, row + R + K - 1, more, next_x, next_dy);
+        read_next<INNER, K, V, R>(newest, from_dy, p, place, row + R + K - 1, more, next_x, next_dy);
         span_sums<Squares, K, V, R>(old, values, totals, sums);
-        rows.sum(sums, out);
-        gradient_terms<false, V, R, T>(p, place, row + half_k, out, slopes, middle, us + (K - 1) * V,
-                                       direct + half_k * V);
+        rows.sum(0, sums, out);
+        gradient_terms<INNER, INNER, V, R, T>(p, place, row + half_k, out, slopes, middle, us + (K - 1) * V,
+                                              direct + half_k * V);
         span_sums<Values, K, V, R>(us, us + (K - 1) * V, u_totals, sums);
-        if (row >= place.first) { // the same for all threads
-            rows.sum(sums, out);
+        if (INNER || row >= place.first) { // the same for all threads
+            rows.sum(1, sums, out);
             if (!margins_are_simdgroups || place.owned) {
 #pragma unroll
                 for (int i = 0; i < R * V; ++i) out[i] = fma(-p.factor * old[i], out[i], direct[i]);
-                write_any<V, R>(to, p, place, row, out);
+                if (INNER) write_inner<V, R>(to, p, place, out);
+                else write_any<V, R>(to, p, place, row, out);
             }
+        } else {
+            rows.skip();
         }
 #pragma unroll
         for (int i = 0; i < (K - 1) * V; ++i) us[i] = us[i + R * V];
@@ -246,5 +301,23 @@ METAL_FUNC void gradient_walk(device const T *dy, device const T *x, device T *d
         for (int i = 0; i < half_k * V; ++i) direct[i] = direct[i + R * V];
 #pragma unroll
         for (int i = 0; i < K - 1; ++i) xs[i] = xs[i + R];
+        row += R;
+    }
+};
+
+template <int K, int V, int R, typename T, typename Rows>
+METAL_FUNC void gradient_walk(device const T *dy, device const T *x, device T *dx, constant SpatialParams &p,
+                              Place place, thread Rows &rows) {
+    GradientWalk<T, K, V, R, Rows> walk;
+    walk.place = place;
+    walk.begin(dy, x, dx, p);
+    const bool apart = walk.apart && (V == 1 || p.aligned == V) && p.power == SPATIAL_POWER_PLAIN;
+    while (walk.row < place.last) {
+        if (apart && walk.row >= place.first && walk.inner(p)) { // the same for all threads
+            do walk.template step<true>(p, rows);
+            while (walk.inner(p));
+        } else {
+            walk.template step<false>(p, rows);
+        }
     }
 }

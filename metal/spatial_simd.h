@@ -11,10 +11,12 @@ template <int V> METAL_FUNC Place simd_place(constant SpatialParams &p, int task
 // Window sums along R rows, V columns to a lane, across the lanes of a
 // simdgroup.
 template <int K, int V, int R> struct SimdRows {
-    METAL_FUNC void sum(thread const float *v, thread float *sums) {
+    enum : bool { in_memory = false };
+    METAL_FUNC void sum(int, thread const float *v, thread float *sums) const {
 #pragma unroll
         for (int r = 0; r < R; ++r) simd_row_sums<K, V>(v + r * V, sums + r * V);
     }
+    METAL_FUNC void skip() const {}
 };
 
 template <typename T, int K, int V, int R>

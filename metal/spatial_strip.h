@@ -24,6 +24,8 @@ template <int K, int V, int R, int WIDTH, int EACH> struct StripRows {
     typedef typename Neighbours<float, V>::type Vector;
     enum : int { pitch = strip_pitch(WIDTH), before = round_up(K / 2, 4) };
     enum : int { threads = WIDTH / V, tasks = R * (WIDTH / EACH) };
+    // A simdgroup sums the windows of its own columns, and nobody else waits for them.
+    enum : bool { in_memory = true, alone = R * V == EACH };
     // Before and after the rows that are read lies what windows that leave the strip are given.
     enum : int { floats = 2 * R * pitch + 2 * round_up(K, 4) };
     static_assert(WIDTH % EACH == 0 && EACH % 4 == 0 && int(tasks) <= int(threads), "a thread sums EACH windows");
@@ -37,13 +39,11 @@ template <int K, int V, int R, int WIDTH, int EACH> struct StripRows {
     METAL_FUNC void begin(threadgroup float4 *some_memory, int index) {
         memory = some_memory;
         thread_index = index;
-        constexpr int first = before / 4, row = (pitch - WIDTH) / 4, last = round_up(K, 4) / 4;
-        for (int i = thread_index; i < first + R * row + last; i += threads) {
-            const int r = (i - first) / row;
-            const int at = i < first             ? i
-                           : i < first + R * row ? first + r * (pitch / 4) + WIDTH / 4 + (i - first) % row
-                                                 : i + R * (WIDTH / 4);
-            memory[at] = float4(0.0f);
+        constexpr int image = (R * pitch + round_up(K, 4)) / 4;
+        for (int i = thread_index; i < floats / 4; i += threads) {
+            const int at = i % image - before / 4, column = at % (pitch / 4);
+            const bool beside = at < 0 || at >= R * (pitch / 4) || column >= WIDTH / 4;
+            if (beside && (alone || i < image + before / 4)) memory[i] = float4(0.0f);
         }
     }
     METAL_FUNC void write(threadgroup float *to, thread const float *v) {
@@ -74,8 +74,9 @@ template <int K, int V, int R, int WIDTH, int EACH> struct StripRows {
         sliding_sums<K, EACH, 1>(w + lead, s);
     }
 
-    METAL_FUNC void sum(thread const float *v, thread float *sums) {
-        threadgroup float *in = image(0), *out = image(1);
+    // turn: 0 and 1 alternate.
+    METAL_FUNC void sum(int turn, thread const float *v, thread float *sums) {
+        threadgroup float *in = image(alone ? turn : 0), *out = image(alone ? turn ^ 1 : 1);
         write(in, v);
         threadgroup_barrier(mem_flags::mem_threadgroup);
         if (thread_index < tasks) {
@@ -84,9 +85,12 @@ template <int K, int V, int R, int WIDTH, int EACH> struct StripRows {
             sum_windows(in + place, s);
             write_float4s<EACH>((threadgroup float4 *)(out + place), s);
         }
-        threadgroup_barrier(mem_flags::mem_threadgroup);
+        if (alone) simdgroup_barrier(mem_flags::mem_threadgroup);
+        else threadgroup_barrier(mem_flags::mem_threadgroup);
         read(out, sums);
     }
+    // In place of a sum, so that the next may have the turn of the one before.
+    METAL_FUNC void skip() { threadgroup_barrier(mem_flags::mem_threadgroup); }
 };
 
 // The same for large windows, of which the neighbours of a thread would read most terms again: a simdgroup takes a
@@ -95,8 +99,8 @@ template <int K, int V, int R, int WIDTH, int EACH> struct StripRows {
 template <int K, int R, int WIDTH> struct WideRows {
     threadgroup float4 *memory;
     int thread_index;
-    int turn; // which of two images is next: while one is read, the other may be written
 
+    enum : bool { in_memory = true };
     enum : int { floats = 2 * R * WIDTH, each = WIDTH / SPATIAL_SIMD_WIDTH };
     static_assert(WIDTH >= R * SPATIAL_SIMD_WIDTH, "there is a simdgroup for each row");
     static_assert(each % 8 == 4, "eight lanes read float4s from different banks of memory at a time");
@@ -104,11 +108,10 @@ template <int K, int R, int WIDTH> struct WideRows {
     METAL_FUNC void begin(threadgroup float4 *some_memory, int index) {
         memory = some_memory;
         thread_index = index;
-        turn = 0;
     }
-    METAL_FUNC void sum(thread const float *v, thread float *sums) {
+    // turn: 0 and 1 alternate; while one image is read, the other may be written.
+    METAL_FUNC void sum(int turn, thread const float *v, thread float *sums) {
         threadgroup float *image = (threadgroup float *)memory + turn * (R * WIDTH);
-        turn ^= 1;
 #pragma unroll
         for (int r = 0; r < R; ++r) image[r * WIDTH + thread_index] = v[r];
         threadgroup_barrier(mem_flags::mem_threadgroup);
@@ -120,6 +123,8 @@ template <int K, int R, int WIDTH> struct WideRows {
 #pragma unroll
         for (int r = 0; r < R; ++r) sums[r] = from[r * WIDTH];
     }
+    // In place of a sum, so that the next may have the turn of the one before.
+    METAL_FUNC void skip() { threadgroup_barrier(mem_flags::mem_threadgroup); }
 
   private:
     METAL_FUNC void sum_row(threadgroup float4 *columns) {

@@ -181,17 +181,17 @@ METAL_FUNC void forward_walk(device const T *x, device T *y, constant SpatialPar
     constexpr int half_k = K / 2, newest = Blocks<K, R>::newest;
     float xs[Blocks<K, R>::rows * V], totals[Blocks<K, R>::count * V]; // the newest rows are row + half_k on
     typename Neighbours<T, V>::type next[R];
-    int row = place.first;
+    int row = place.first, turn = 0;
     Column<const T> from = column_of(x, p, 0, place, row + half_k - newest);
     Column<T> to = column_of(y, p, 1, place, row);
     first_blocks<K, V, R>(from, p, place, row + half_k - newest, xs, totals);
     read_rows<V, R>(from, p, place, row + half_k, true, next);
-    for (; row < place.last; row += R) {
+    for (; row < place.last; row += R, turn ^= 1) {
         keep_rows<K, V, R, T>(next, xs);
         read_rows<V, R>(from, p, place, row + R + half_k, row + R < place.last, next);
         float sums[R * V], out[R * V];
         column_sums<Squares, K, V, R>(xs, xs + newest * V, totals, sums);
-        rows.sum(sums, out);
+        rows.sum(turn, sums, out);
 #pragma unroll
         for (int i = 0; i < R * V; ++i) out[i] = base(p, out[i]);
         powers<R * V>(p, out, out);

@@ -12,10 +12,11 @@ constexpr int smaller(int a, int b) { return a < b ? a : b; }
 // sums[i] = v[i] + ... + v[i + K - 1] for N windows, which share the terms v[N
 // - 1 .. K - 1]. STEP apart in memory.
 template <int K, int N, int STEP> METAL_FUNC void sliding_sums(thread const float *v, thread float *sums) {
-    constexpr int shared = smaller(N, K); // windows at a time
+    constexpr int shared = smaller(N, K);          // windows at a time
+    constexpr bool one_more = N == K + 1 && K > 1; // the last window begins where the first one ends
     static_assert(N % shared == 0 || K < N, "windows do not come out even");
 #pragma unroll
-    for (int first = 0; first < N; first += shared) {
+    for (int first = 0; first < (one_more ? K : N); first += shared) {
         thread const float *w = v + first * STEP;
         thread float *s = sums + first * STEP;
         const int count = smaller(shared, N - first);
@@ -34,6 +35,7 @@ template <int K, int N, int STEP> METAL_FUNC void sliding_sums(thread const floa
                 s[i * STEP] += after;
             }
         }
+        if (one_more) s[K * STEP] = after + w[(2 * K - 1) * STEP];
     }
 }
 

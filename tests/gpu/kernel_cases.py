@@ -231,6 +231,20 @@ def wide():
         yield Case(operation, (1, 3, 300, 300), next(layouts))
 
 
+def inner():
+    """The gradient of strips with many steps inside the image: in whole vectors and not, in one segment and several."""
+    layouts = itertools.cycle(["nchw", "padded", "nchw", "strided", "reversed"])
+    betas = itertools.cycle([(0.75, 1.1), (5.0, 1.0), (-1.0, 2.0), (0.5, 0.3)])
+    images = (((1, 2, 101, 304), 128), ((1, 1, 97, 64), 4096), ((1, 1, 75, 301), 128))
+    for k, dtype, (shape, concurrency) in itertools.product((9, 11, 13, 15, 31), ("float", "half", "bfloat"), images):
+        (beta, delta), name = next(betas), next(layouts)
+        aligned = name in ("nchw", "padded") and shape[3] % 4 == 0
+        operation = Operation(
+            "gradient", (k, k), 1.3, beta, delta, dtype=dtype, design="strip", aligned=aligned, concurrency=concurrency
+        )
+        yield Case(operation, shape, name)
+
+
 def small():
     """Small planes, several to a threadgroup, with every window, edge and pass that they take."""
     table = [
@@ -403,6 +417,7 @@ def every():
     yield from simd()
     yield from strips()
     yield from wide()
+    yield from inner()
     yield from narrow()
     yield from small()
     yield from planes()

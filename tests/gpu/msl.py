@@ -140,11 +140,17 @@ def threads(instance: Instance) -> int:
 def bounds(instance: Instance) -> str:
     """Return nvcc's launch bounds: threads of a threadgroup and, where told, threadgroups to leave registers for.
 
-    Simdgroups of the gradient with 12 elements to a thread or more need 128 registers; left alone, nvcc takes 200.
+    Simdgroups of the gradient with 12 elements to a thread or more need 128 registers; left alone, nvcc takes 200. Its
+    strips of 256 threads need 128, those of 128 threads 168; nvcc takes some more.
     """
-    match = re.fullmatch(r"spatial_gradient_simd<\w+, \d+, (\d+), (\d+)>", instance.function)
-    many = match and int(match[1]) * int(match[2]) >= 12
-    return f"{threads(instance)}, 4" if many else str(threads(instance))
+    kernel, _, arguments = instance.function.partition("<")
+    numbers = [int(a) for a in arguments.rstrip(">").split(",") if a.strip().isdigit()]
+    count, groups = threads(instance), None
+    if kernel == "spatial_gradient_simd" and numbers[1] * numbers[2] >= 12:
+        groups = 4
+    elif kernel == "spatial_gradient_strip":
+        groups = {256: 2, 128: 3}.get(count)
+    return f"{count}, {groups}" if groups else str(count)
 
 
 def plain_type(kind: str) -> str:

@@ -96,17 +96,26 @@ def test_planes_of_other_sizes_are_refused(shape, kernel, edge):
         launch.make_launch(operation, shape, [view.strides for _, view in images])
 
 
-def test_far_rows_go_to_another_kernel():
-    """Long walks count the distances between rows by 32 bits."""
-    operation = launch.Operation("gradient", (63, 63), design="automatic", dtype="float")
-    shape, near, far = (1, 1, 100, 100), 1 << 22, 1 << 25
+@pytest.mark.parametrize(
+    ("k", "dtype", "near", "far", "name"),
+    [
+        (63, "float", 1 << 22, 1 << 25, "spatial_gradient_strip_float_63_1"),
+        (15, "float", (1 << 29) - 1, 1 << 29, "spatial_gradient_strip_float_15_1"),
+        (15, "half", (1 << 30) - 1, 1 << 30, "spatial_gradient_strip_half_15_2"),
+    ],
+)
+def test_far_rows_go_to_another_kernel(k, dtype, near, far, name):
+    """Gradients in strips count the bytes from row to row by 32 bits, long walks the distances between many rows."""
+    operation = launch.Operation("gradient", (k, k), design="automatic", dtype=dtype)
+    shape, size = (1, 1, 100, 100), 4 if dtype == "float" else 2
 
     def kernels(row):
-        dense = (4 * shape[2] * row, 4 * shape[2] * row, 4 * row, 4)
+        dense = tuple(size * n for n in (shape[2] * row, shape[2] * row, row, 1))
         return launch.make_launch(operation, shape, [dense] * 3).names
 
-    assert kernels(near) == ["spatial_gradient_strip_float_63_1"]
-    assert "spatial_gradient_general_float" in kernels(far)
+    assert kernels(near) == kernels(-near) == [name]
+    for row in (far, -far - 1):
+        assert f"spatial_gradient_general_{dtype}" in kernels(row)
 
 
 @pytest.mark.parametrize("which", ["forward", "gradient"])

@@ -139,9 +139,11 @@ int32_t odd_square(const Problem &problem, const SpatialParams &shape) {
     return pass && !shape.clamp && odd && s.kernel_width <= 63 ? int32_t(s.kernel_width) : 0;
 }
 
-// Whether the distances between all rows that a step of a long walk takes can be counted by 32 bits.
+// Whether 32 bits can count what gradients in strips count by them: the bytes from row to row, and elements between all
+// rows that a step of a long walk takes.
 bool rows_are_near(const Walk &walk, const Problem &problem, const SpatialParams &shape) {
-    const int64_t most = std::numeric_limits<int32_t>::max() / (walk.k + 4 * walk.rows);
+    const int64_t distance = walks_long(walk) ? walk.k + 4 * walk.rows : itemsize(problem.dtype);
+    const int64_t most = std::numeric_limits<int32_t>::max() / distance;
     for (int i = 0; i < problem.n_images; ++i)
         if (std::llabs(shape.image[i].row) > most) return false;
     return true;
@@ -151,7 +153,7 @@ bool rows_are_near(const Walk &walk, const Problem &problem, const SpatialParams
 bool fits(const Walk &walk, const Problem &problem, const SpatialParams &shape) {
     if (walk.bytes && walk.bytes != itemsize(problem.dtype)) return false;
     switch (walk.design) {
-    case Design::strip: return !walks_long(walk) || rows_are_near(walk, problem, shape);
+    case Design::strip: return walk.pass != SN_GRADIENT || rows_are_near(walk, problem, shape);
     case Design::planes: return shape.height == walk.width && shape.width == walk.width;
     case Design::columns: return shape.height == walk.rows && shape.width <= 16 * walk.columns;
     default: return true;
