@@ -39,11 +39,15 @@ template <int K, int V, int R, int WIDTH, int EACH> struct StripRows {
     METAL_FUNC void begin(threadgroup float4 *some_memory, int index) {
         memory = some_memory;
         thread_index = index;
-        constexpr int image = (R * pitch + round_up(K, 4)) / 4;
-        for (int i = thread_index; i < floats / 4; i += threads) {
-            const int at = i % image - before / 4, column = at % (pitch / 4);
-            const bool beside = at < 0 || at >= R * (pitch / 4) || column >= WIDTH / 4;
-            if (beside && (alone || i < image + before / 4)) memory[i] = float4(0.0f);
+        // In float4s: before an image, between two of its rows, an image with both, and all of that beside its columns.
+        constexpr int first = before / 4, row = (pitch - WIDTH) / 4, whole = floats / 8,
+                      beside = whole - R * (WIDTH / 4);
+        for (int i = thread_index; i < (alone ? 2 * beside : beside + first); i += threads) {
+            const int j = i % beside, r = (j - first) / row;
+            const int at = j < first             ? j
+                           : j < first + R * row ? first + r * (pitch / 4) + WIDTH / 4 + (j - first) % row
+                                                 : j + R * (WIDTH / 4);
+            memory[i / beside * whole + at] = float4(0.0f);
         }
     }
     METAL_FUNC void write(threadgroup float *to, thread const float *v) {
