@@ -29,6 +29,7 @@ template <int K, int V, int R, int WIDTH, int EACH> struct StripRows {
     // Before and after the rows that are read lies what windows that leave the strip are given.
     enum : int { floats = 2 * R * pitch + 2 * round_up(K, 4) };
     static_assert(WIDTH % EACH == 0 && EACH % 4 == 0 && int(tasks) <= int(threads), "a thread sums EACH windows");
+    static_assert(!alone || SPATIAL_SIMD_WIDTH % R == 0, "a simdgroup's tasks are all rows of its columns");
 
     // Rows in threadgroup memory, two images of them.
     METAL_FUNC threadgroup float *image(int which) {
