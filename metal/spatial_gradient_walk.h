@@ -262,14 +262,13 @@ template <typename T, int K, int V, int R, typename Rows> struct GradientWalk {
 
     template <bool INNER> METAL_FUNC void step(constant SpatialParams &p, thread Rows &rows) {
         const bool more = row + R < place.last;
-        float values[R * V], sums[R * V], out[R * V], old[R * V], unused[R * V];
+        float values[R * V], sums[R * V], out[R * V], old[R * V];
         Vector slopes[R], middle[R], end[R];
         take_rows<V, R, T>(place, true, next_x, values);
-        // dy needs no zeros; but after a choice the next rows can be read to where these were, without a wait.
-        if (apart) take_rows<V, R, T>(place, true, next_dy, unused);
 #pragma unroll
         for (int r = 0; r < R; ++r) {
-            slopes[r] = next_dy[r];
+            // dy needs no zeros; but after a choice the next rows can be read to where these were, without a wait.
+            slopes[r] = !apart || place.inside ? next_dy[r] : Vector(T(0.0f));
             xs[K - 1 + r] = next_x[r];
         }
 #pragma unroll
@@ -311,9 +310,9 @@ METAL_FUNC void gradient_walk(device const T *dy, device const T *x, device T *d
     GradientWalk<T, K, V, R, Rows> walk;
     walk.place = place;
     walk.begin(dy, x, dx, p);
-    const bool apart = walk.apart && (V == 1 || p.aligned == V) && p.power == SPATIAL_POWER_PLAIN;
+    const bool inner_steps = walk.apart && (V == 1 || p.aligned == V) && p.power == SPATIAL_POWER_PLAIN;
     while (walk.row < place.last) {
-        if (apart && walk.row >= place.first && walk.inner(p)) { // the same for all threads
+        if (inner_steps && walk.row >= place.first && walk.inner(p)) { // the same for all threads
             do walk.template step<true>(p, rows);
             while (walk.inner(p));
         } else {

@@ -122,10 +122,15 @@ def instance(library: Library, name: str, function: str, *arguments) -> Instance
     return Instance(name, f"{function}<{', '.join(map(str, arguments))}>", parameters)
 
 
+def kernel_and_numbers(instance: Instance) -> tuple[str, list[int]]:
+    """Return the kernel's name and the numbers among its template arguments."""
+    kernel, _, arguments = instance.function.partition("<")
+    return kernel, [int(a) for a in arguments.rstrip(">").split(",") if a.strip().isdigit()]
+
+
 def threads(instance: Instance) -> int:
     """Threads of a threadgroup, from the kernel's template arguments."""
-    kernel, _, arguments = instance.function.partition("<")
-    numbers = [int(a) for a in arguments.rstrip(">").split(",") if a.strip().isdigit()]
+    kernel, numbers = kernel_and_numbers(instance)
     if kernel.endswith("_strip"):
         return numbers[3] // numbers[1]  # k, columns, rows, width, each
     if kernel.endswith(("_long", "_long_16")):
@@ -143,8 +148,7 @@ def bounds(instance: Instance) -> str:
     Simdgroups of the gradient with 12 elements to a thread or more need 128 registers; left alone, nvcc takes 200. Its
     strips of 256 threads need 128, those of 128 threads 168; nvcc takes some more.
     """
-    kernel, _, arguments = instance.function.partition("<")
-    numbers = [int(a) for a in arguments.rstrip(">").split(",") if a.strip().isdigit()]
+    kernel, numbers = kernel_and_numbers(instance)
     count, groups = threads(instance), None
     if kernel == "spatial_gradient_simd" and numbers[1] * numbers[2] >= 12:
         groups = 4
